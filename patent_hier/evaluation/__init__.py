@@ -1,1 +1,1 @@
-"""Scores of one node and of the whole hierarchy."""
+"""Scores of single nodes and of the whole hierarchy."""

@@ -1,4 +1,4 @@
-"""From the predictions of a system to its result, at every level: pure functions, nothing is read or written."""
+"""Computation of a system's result at every level from its predictions, without reading or writing files."""
 
 from collections.abc import Mapping
 
@@ -23,14 +23,14 @@ from patent_hier.taxonomy.tree import NONE
 
 Hits = NDArray[np.bool_]
 Answers = NDArray[np.int32]
-Named = tuple[SetRule, NetworkPredictions]  # the rule for sets of labels, and the recalibrated scores that it reads
+Named = tuple[SetRule, NetworkPredictions]  # the rule for sets of labels, and the recalibrated scores that it uses
 
 
 def answers(system: NetworkPredictions) -> list[Answers]:
-    """A system's answer at each level, ``(n,)`` positions among the level's labels; :data:`NONE` for nothing.
+    """Return a system's answer at each level, ``(n,)`` positions among the level's labels; :data:`NONE` for no answer.
 
-    Local classifiers and shared networks decide level by level (the cascade). A flat classifier takes the label of
-    highest probability at each level, so its section need not be that of its class.
+    Local classifiers and shared networks decide level by level (the cascade). A flat classifier answers with the most
+    probable label of each level, so its section may differ from the section of its class.
     """
     if system.flat:
         return [own.best(1)[0][:, 0] for own in system.levels]
@@ -38,19 +38,19 @@ def answers(system: NetworkPredictions) -> list[Answers]:
 
 
 def level_hits(system: NetworkPredictions) -> dict[str, Hits]:
-    """By level, whether the answer is the true label, ``(n,)``; false where there is none."""
+    """Return, by level, whether the answer is the true label, ``(n,)``; false without a true label."""
     pairs = zip(system.levels, answers(system), strict=True)
     return {own.level: (own.target_codes >= 0) & (answer == own.target_codes) for own, answer in pairs}
 
 
 def local_hits(own: LevelScores) -> Hits:
-    """Whether the head of the true parent finds the label, ``(n,)``."""
+    """Return whether the head of the true parent finds the label, ``(n,)``."""
     hits: Hits = own.sibling_rank == 0
     return hits
 
 
 def has_label(own: LevelScores) -> Hits:
-    """Which documents have a label at a level, ``(n,)``."""
+    """Return which documents have a label at a level, ``(n,)``."""
     present: Hits = own.target_codes != NO_TARGET
     return present
 
@@ -66,25 +66,28 @@ def aggregate(
     """Score a system on one part.
 
     Args:
-        system: From :func:`patent_hier.evaluation.system.merge`, its targets those of the corpus.
-        labels: Of the system's documents, in its order: for the further symbols and ``train_counts``; without it
-            WIPO's third measure and the scores of sets are left out.
-        part: The part to score.
-        every_label: Labels that the first level might have, to name those without documents.
-        train_counts: ``(len(labels.tree),)`` of :func:`patent_hier.evaluation.frequency.training_counts`; without it no
-            score is divided by training documents.
-        calibrated: The same documents' scores, recalibrated, for the sets that are named; without it they are left out.
+        system: Predictions from :func:`patent_hier.evaluation.system.merge`, with the corpus's labels as targets.
+        labels: Labels of the system's documents, in the same order. They provide the further symbols and are needed
+            for ``train_counts``; without them, WIPO's third measure and the scores of sets are left out.
+        part: Part to score.
+        every_label: Labels that the first level can have; those without documents are listed in the result.
+        train_counts: ``(len(labels.tree),)`` from :func:`patent_hier.evaluation.frequency.training_counts`; without
+            it, scores are not split by number of training documents.
+        calibrated: Recalibrated scores of the same documents, for the predicted label sets; without them, the scores of
+            these sets are left out.
 
     Raises:
         ArtifactError: If the part has no documents.
-        DataError: If none of them has a label.
+        DataError: If no document of the part has a label.
     """
     rows = np.flatnonzero(system.parts == part)
     rule = _set_rule(calibrated, labels)
     system = system.select(part)
     own_labels = None if labels is None else labels.take(rows)
     if not has_label(system.levels[0]).any():
-        raise DataError(f"no document of part {part} has a label at level {system.levels[0].level}")
+        raise DataError(
+            f"no document of part {part} has a label at level {system.levels[0].level}; check the split and the corpus"
+        )
     answered = answers(system)
     named = None if rule is None or calibrated is None else (rule, calibrated.take(rows))
     levels = {
@@ -108,7 +111,7 @@ def aggregate(
 
 
 def _set_rule(calibrated: NetworkPredictions | None, labels: DocumentLabels | None) -> SetRule | None:
-    """The rule for sets of labels; None where no document has several symbols, or none is there to choose it."""
+    """Return the rule for label sets; None without calibration documents or without documents with several symbols."""
     if calibrated is None or labels is None or not len(labels.further):
         return None
     rows = np.flatnonzero(calibrated.parts == "calibration")
@@ -125,7 +128,7 @@ def _sets(
 
 
 def _constant(system: NetworkPredictions) -> tuple[str, ...]:
-    """Labels of the first level with something below them and nothing to decide there."""
+    """Return the labels of the first level with exactly one label below and at most one at each deeper level."""
     first = system.tree.span(system.levels[0].level)
     ancestors = system.tree.ancestors(system.levels[0].level)
     counts = [np.bincount(ancestors[system.tree.span(own.level)], minlength=first.stop) for own in system.levels[1:]]
@@ -134,7 +137,7 @@ def _constant(system: NetworkPredictions) -> tuple[str, ...]:
 
 
 def _all_right(system: NetworkPredictions) -> Score:
-    """Whether the answer is right at every level at which a document has a label."""
+    """Score the share of documents whose answer is right at every level at which they have a label."""
     hits = level_hits(system)
     right = np.logical_and.reduce([hits[own.level] | ~has_label(own) for own in system.levels])
     rows = has_label(system.levels[0])
@@ -199,7 +202,7 @@ def _level_result(
 def _by_frequency(
     own: LevelScores, labels: DocumentLabels | None, train_counts: NDArray[np.int64] | None
 ) -> dict[str, BandScores]:
-    """The ranking's scores by training documents of the true label."""
+    """Return the scores of the ranking by the number of training documents of the true label."""
     if labels is None or train_counts is None:
         return {}
     positions = labels.main[:, labels.tree.levels.index(own.level)]
@@ -210,7 +213,7 @@ def _by_frequency(
 
 
 def _any_symbol_hits(system: NetworkPredictions, own: LevelScores, labels: DocumentLabels) -> Hits:
-    """Whether the most probable label is that of the main symbol or of any further one, ``(n,)``."""
+    """Return whether the most probable label is that of the main symbol or of a further symbol, ``(n,)``."""
     best = own.best(1)[0][:, 0]
     hits: Hits = (best == own.target_codes) & (own.target_codes >= 0)
     column = labels.further[:, labels.tree.levels.index(own.level)]
@@ -223,7 +226,7 @@ def _any_symbol_hits(system: NetworkPredictions, own: LevelScores, labels: Docum
 
 
 def _product(hits: list[Hits], n_labels: int) -> Score:
-    """Equation (1), over as many levels as there are: the product of each level's accuracy given the true parent."""
+    """Return equation (1) over all the given levels: the product of their accuracies given the true parent."""
     n_levels = len(hits)
     cells = np.bincount(np.stack(hits, 1) @ (1 << np.arange(n_levels)), minlength=1 << n_levels)
     shape = (2,) * n_levels
@@ -237,7 +240,7 @@ def _product(hits: list[Hits], n_labels: int) -> Score:
 
 
 def _label_ids(own: LevelScores) -> NDArray[np.int64]:
-    """A number for each true label, ``(n,)``: its code, or one behind all codes if unseen; ``NO_TARGET`` for none."""
+    """Return a number for each true label, ``(n,)``: its code, a higher number if unseen, ``NO_TARGET`` if none."""
     ids = own.target_codes.astype(np.int64)
     unseen = ids == UNSEEN
     ids[unseen] = np.iinfo(np.int32).max + 1 + np.unique(own.targets[unseen].astype(str), return_inverse=True)[1]
@@ -245,7 +248,7 @@ def _label_ids(own: LevelScores) -> NDArray[np.int64]:
 
 
 def _answered_paths(system: NetworkPredictions, place: int, answered: list[Answers]) -> list[Answers]:
-    """The path that is answered down to a level: of a flat classifier the ancestors of its label."""
+    """Return the answered path down to a level; for a flat classifier, its answer there and the ancestors of it."""
     if not system.flat:
         return answered[: place + 1]
     start = system.tree.span(system.levels[place].level).start
@@ -259,7 +262,7 @@ def _answered_paths(system: NetworkPredictions, place: int, answered: list[Answe
 def _hierarchical(
     system: NetworkPredictions, place: int, paths: list[Answers], present: Hits, n_labels: int
 ) -> dict[str, Score]:
-    """Precision, recall and F1 over the labels of the paths, micro-averaged.
+    """Return precision, recall and F1 over the labels of the paths, micro-averaged.
 
     Source: Kiritchenko, Matwin, Nock and Famili, "Learning and evaluation in the presence of class hierarchies", 2006.
     """
@@ -291,18 +294,19 @@ def _local(
 def product_from_table(
     section_accuracy: float, local_accuracy: Mapping[str, float], counts: Mapping[str, int]
 ) -> tuple[float, float]:
-    """Equation (1) from a table of accuracies and document counts.
+    """Compute equation (1) from a table of accuracies and document counts.
 
     Args:
-        section_accuracy: Fraction.
-        local_accuracy: Fraction by section; sections with count 0 need none.
-        counts: Documents by section.
+        section_accuracy: Accuracy at the section level, a fraction.
+        local_accuracy: Accuracy by section, a fraction; not needed for sections without documents.
+        counts: Number of documents by section.
 
     Returns:
         The document-weighted mean of the local accuracies, and its product with ``section_accuracy``.
 
     Raises:
-        ConfigError: If a value is no fraction (a percentage?), or a section has documents but no accuracy.
+        ConfigError: If an accuracy is not a fraction (but a percentage, say), or a section has documents but no
+            accuracy.
 
     Source: arXiv:1911.06241, equation (1).
     """

@@ -1,4 +1,4 @@
-"""Accuracy by groups of documents, beside that of another system on the same ones: what context is worth, and where."""
+"""Accuracy by group of documents, with and without context, to show how much context helps each group."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,15 @@ from patent_hier.evaluation.significance import compare_systems
 def scores_by_group(
     system: NetworkPredictions, groups: NDArray[np.object_], other: NetworkPredictions | None
 ) -> dict[str, dict[str, GroupScores]]:
-    """Scores of a system by level and group.
+    """Score a system by level and group.
 
     Args:
-        system: Of some documents, its targets those of the corpus.
-        groups: The name of each document's group, ``(n,)``.
-        other: The system to stand beside it, of the same documents in the same order; None for none.
+        system: Predictions of the system, with the corpus's labels as targets.
+        groups: Name of each document's group, ``(n,)``.
+        other: System to compare with, on the same documents in the same order; None for no comparison.
 
     Returns:
-        By level, then by group in the order of their names; groups without a document of a level are left out.
+        Scores by level, then by group in alphabetical order; groups without a document at a level are left out.
     """
     hits, others = level_hits(system), None if other is None else level_hits(other)
     found: dict[str, dict[str, GroupScores]] = {}

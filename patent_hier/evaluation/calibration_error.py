@@ -1,4 +1,4 @@
-"""How far a model's confidence is from how often it is right."""
+"""Calibration error: the distance between a model's confidence and its accuracy."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,14 @@ class Reliability:
     """Confidence and accuracy of the top prediction, bin by bin: the numbers of a reliability diagram.
 
     Attributes:
-        ece: Expected calibration error: the mean over documents of their bin's distance between accuracy and mean
-            confidence, 0 to 1.
-        max: The largest of these distances, 0 to 1; a bin of few documents can decide it.
-        n_documents: Documents in all bins.
-        count: Documents in each bin. Bin ``i`` of ``m`` holds the confidences above ``i / m`` up to ``(i + 1) / m``.
-        confidence: Mean confidence in each bin, ``None`` where it is empty.
-        accuracy: Fraction of hits in each bin, ``None`` where it is empty.
+        ece: Expected calibration error, 0 to 1: the distance between accuracy and mean confidence of a bin, averaged
+            over all documents.
+        max: Largest of these distances, 0 to 1; a single bin with few documents can determine it.
+        n_documents: Number of documents in all bins.
+        count: Number of documents in each bin. Bin ``i`` of ``m`` holds confidences above ``i / m`` up to
+            ``(i + 1) / m``.
+        confidence: Mean confidence in each bin; ``None`` for an empty bin.
+        accuracy: Fraction of hits in each bin; ``None`` for an empty bin.
     """
 
     ece: float
@@ -35,26 +36,26 @@ class Reliability:
 def expected_calibration_error(
     log_prob: NDArray[np.floating[Any]], target_codes: NDArray[np.intp], bins: int = 15
 ) -> Reliability:
-    """Compare the top predictions' probabilities with how often they are right, in bins of equal width.
+    """Compare the probabilities of the top predictions with their accuracy, in bins of equal width.
 
-    The error depends on the bins, so only errors with equal ``bins`` can be compared, and it is biased upwards where
+    The error depends on the number of bins, so compare only errors with the same ``bins``. It is biased upwards if
     bins hold few documents.
 
     Args:
         log_prob: ``(n, n_labels)`` natural logarithms of probabilities that sum to 1 in each row.
-        target_codes: ``(n,)`` columns of the targets; negative: not among the labels, which counts as wrong.
+        target_codes: ``(n,)`` columns of the targets; a negative code is not among the labels and counts as wrong.
         bins: Number of bins between 0 and 1.
 
     Raises:
-        DataError: If the lengths differ, there is no document or no bin.
+        DataError: If the lengths differ, or there is no document or no bin.
 
     Source: Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017, equations (3) and
     (5) and 15 bins. As there, a confidence of exactly 1 is in the last bin; torchmetrics gives it a bin of its own.
     """
     if len(log_prob) != len(target_codes) or not len(log_prob) or bins < 1:
         raise DataError(
-            f"{len(log_prob)} predictions, {len(target_codes)} targets, {bins} bins: no calibration error of these; "
-            "give a prediction for each target and at least one bin"
+            f"cannot compute the calibration error of {len(log_prob)} predictions for {len(target_codes)} targets in "
+            f"{bins} bins; give one prediction for each target and at least one bin"
         )
     confidence = np.exp(log_prob.max(axis=1).astype(np.float64)).clip(max=1)  # float32 may round to just above 1
     top = pd.DataFrame({"confidence": confidence, "accuracy": log_prob.argmax(axis=1) == target_codes})

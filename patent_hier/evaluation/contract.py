@@ -1,19 +1,20 @@
-"""The predictions contract: what a network writes down about every document outside training, at every level.
+"""The predictions contract: the scores that a network stores for every document outside training, at every level.
 
-One Parquet file for each network, a row for each document of ``val``, ``calibration`` and ``test``, the network's own
-or not, so cascades, ensembles, calibration and thresholds need no second pass over the texts. Each level of the
-network's part of the label tree has
+Each network writes one Parquet file. It has a row for each document of ``val``, ``calibration`` and ``test``, whether
+or not the document belongs to the network's part of the tree. So cascades, ensembles, calibration and thresholds need
+no second pass over the texts. For each level of its part of the label tree, a network stores
 
-- the true label, null where the document has none there;
-- the joint log-probabilities (natural logarithm of P(label | the network's root)) of its best labels: of all labels,
-  in the tree's order, while a level has at most ``DENSE_LABELS`` (200); else of the best ``KEPT`` (20), falling,
-  with their positions in the tree. So the file grows with documents x levels, not with labels;
-- of the true label the joint and the conditional log-probability, its rank among all labels of the level, and its rank
-  among its siblings, which is what the head of its parent answers;
-- the label that greedy search ends at: the likeliest child of the root, its likeliest child, and so on.
+- the true label; null if the document has none at the level;
+- the joint log-probabilities (natural logarithm of P(label | the network's root)). A level with at most
+  ``DENSE_LABELS`` (200) labels stores all of them, in the tree's order. A larger level stores the best ``KEPT`` (20)
+  in descending order, with their positions. So the file grows with documents x levels, not with the number of labels;
+- for the true label, the joint and the conditional log-probability, the rank among all labels of the level, and the
+  rank among its siblings, which the head of its parent decides;
+- the label of the greedy search, which takes the likeliest child of the root, then its likeliest child, and so on.
 
-The conditional log-probability of any kept label is its joint one less that of its parent. The tree stands in the
-schema's metadata. A true label that training has never shown is not in the tree; it stays in every denominator.
+The conditional log-probability of a stored label is its joint log-probability minus that of its parent. The tree is
+in the metadata of the schema. A true label that never occurs in training is not in the tree, but it counts in every
+denominator.
 """
 
 import itertools
@@ -36,7 +37,7 @@ from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SCORED_PARTS = ("val", "calibration", "test")
 PREDICTIONS_FILE = "predictions.parquet"
-_TOLERANCE = 1e-3  # of the logarithm of a row's summed probabilities
+_TOLERANCE = 1e-3  # for the logarithm of a row's summed probabilities
 _CHUNK = 65_536  # rows checked at a time, so that temporary arrays stay small
 _GROUP = "group"
 _AGAIN = "delete its folder and run the node again"
@@ -48,14 +49,14 @@ class NetworkPredictions:
     """The scores of one network.
 
     Attributes:
-        node: Its name: ``root``, ``flat``, ``shared``, or the label whose part of the tree it decides.
-        tree: The labels that it knows; the levels' positions count within each level.
+        node: Name of the network: ``root``, ``flat``, ``shared``, or the label whose part of the tree it decides.
+        tree: Labels that the network knows; the positions in ``levels`` count from the start of each level.
         document_ids: ``(n,)`` strings.
-        parts: ``(n,)`` names of :data:`SCORED_PARTS`.
-        levels: By level of the tree, in order.
+        parts: ``(n,)`` names from :data:`SCORED_PARTS`.
+        levels: Scores at each level of the tree, in order.
         flat: Whether one softmax over the deepest level decides, instead of one for each parent.
-        groups: ``(n,)`` int32: calibration documents that the split keeps together have the same number; -1 for every
-            other one. None where the split keeps nothing together, and in files from before this column.
+        groups: ``(n,)`` int32 numbers, equal for calibration documents that the split keeps together; -1 for all other
+            documents. None if the split keeps no documents together, and in files from before this column existed.
     """
 
     node: str
@@ -70,32 +71,32 @@ class NetworkPredictions:
         return len(self.document_ids)
 
     def level(self, name: str) -> LevelScores:
-        """The scores of one level.
+        """Return the scores of one level.
 
         Raises:
-            ArtifactError: If the network does not reach it.
+            ArtifactError: If the network has no scores at this level.
         """
         for own in self.levels:
             if own.level == name:
                 return own
-        raise ArtifactError(f"node {self.node} has no scores of level {name}; it has {', '.join(self.tree.levels)}")
+        raise ArtifactError(f"node {self.node} has no scores for level {name}; it has {', '.join(self.tree.levels)}")
 
     @property
     def is_whole(self) -> bool:
-        """Whether every level has all of its labels."""
+        """Whether every level stores all its labels."""
         return all(own.labels is None for own in self.levels)
 
     def scores(self) -> TreeScores:
-        """The log-probabilities of all labels, down to the first level that keeps only its best ones.
+        """Return the log-probabilities of all labels, from the top down to the last level that stores all of them.
 
         Raises:
-            ArtifactError: If that is the uppermost level.
+            ArtifactError: If the first level already stores only its best labels.
         """
         if not self.dense:
             own = self.levels[0]
             raise ArtifactError(
-                f"node {self.node} keeps only the best {own.log_prob.shape[1]} labels of its first level {own.level}, "
-                "but this needs all of them; use a node with fewer labels below it"
+                f"node {self.node} stores only the best {own.log_prob.shape[1]} labels of its first level {own.level}, "
+                "but all of them are needed; use a node with fewer labels below it"
             )
         log_prob = np.concatenate([own.log_prob for own in self.dense], axis=1)
         if self.is_whole:
@@ -104,22 +105,22 @@ class NetworkPredictions:
 
     @property
     def dense(self) -> tuple[LevelScores, ...]:
-        """The levels from the top down to the first that keeps only its best labels."""
+        """Levels that store all their labels, from the top down to the first level that does not."""
         return tuple(itertools.takewhile(lambda own: own.labels is None, self.levels))
 
     def select(self, part: str) -> Self:
-        """Only the documents of one part.
+        """Return the predictions for the documents of one part only.
 
         Raises:
-            ArtifactError: If there are none.
+            ArtifactError: If the part has no documents.
         """
         rows = np.flatnonzero(self.parts == part)
         if not len(rows):
-            raise ArtifactError(f"node {self.node} has no prediction for part {part!r}; score that part first")
+            raise ArtifactError(f"node {self.node} has no predictions for part {part!r}; score that part first")
         return self.take(rows)
 
     def take(self, rows: NDArray[np.intp]) -> Self:
-        """The documents at the given positions, in that order."""
+        """Return the predictions for the documents at the given positions, in that order."""
         levels = tuple(own.take(rows) for own in self.levels)
         groups = None if self.groups is None else self.groups[rows]
         return replace(self, document_ids=self.document_ids[rows], parts=self.parts[rows], levels=levels, groups=groups)
@@ -128,7 +129,7 @@ class NetworkPredictions:
         """Write the Parquet file atomically.
 
         Raises:
-            ArtifactError: If the predictions break the contract; then nothing is written.
+            ArtifactError: If the predictions break the contract; nothing is written then.
         """
         self.validate()
         columns: dict[str, Any] = {
@@ -144,7 +145,7 @@ class NetworkPredictions:
             "tree": json.dumps(self.tree.as_dict(), ensure_ascii=False),
         }
         table = pa.table(columns).replace_schema_metadata(facts)
-        # Numbers hardly repeat: a stream for each of their bytes takes a tenth less than a dictionary, and less time.
+        # Numbers rarely repeat, so byte-stream split is a tenth smaller than a dictionary, and faster.
         texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
         numbers = [
             f"{field.name}.list.element" if pa.types.is_fixed_size_list(field.type) else field.name
@@ -157,10 +158,10 @@ class NetworkPredictions:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read and validate a file that :meth:`write` made.
+        """Read and validate a file written by :meth:`write`.
 
         Raises:
-            ArtifactError: If it is missing, damaged or breaks the contract.
+            ArtifactError: If the file is missing, damaged or breaks the contract.
         """
         try:
             table = pq.read_table(path)
@@ -172,28 +173,28 @@ class NetworkPredictions:
         except ArtifactError as error:
             raise ArtifactError(f"{path}: {error}") from error
         except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
-            raise ArtifactError(f"{path} holds no predictions ({reason(error)}); {_AGAIN}") from error
+            raise ArtifactError(f"{path} does not hold predictions ({reason(error)}); {_AGAIN}") from error
         return predictions
 
     @classmethod
     def _from_table(cls, table: pa.Table) -> Self:
         facts = table.schema.metadata or {}
         if b"node" not in facts or b"tree" not in facts:
-            raise ArtifactError(f"the schema's metadata lacks the node or the tree; {_AGAIN}")
+            raise ArtifactError(f"the metadata of the schema lacks the node or the tree; {_AGAIN}")
         try:
             tree = LabelTree.from_dict(json.loads(facts[b"tree"]))
         except RecursionError as error:
-            raise ArtifactError(f"the schema's metadata holds no label tree; {_AGAIN}") from error
+            raise ArtifactError(f"the metadata of the schema does not hold a label tree; {_AGAIN}") from error
         ids, parts = (_strings(table, name) for name in ("document_id", "part"))
         levels = tuple(_level(table, tree, level) for level in tree.levels)
         groups = _numbers(table, _GROUP, np.int32) if _GROUP in table.column_names else None
         return cls(facts[b"node"].decode(), tree, ids, parts, levels, facts.get(b"flat") == b"true", groups)
 
     def validate(self) -> None:
-        """Check what the contract promises.
+        """Check that the predictions fulfil the contract.
 
         Raises:
-            ArtifactError: Naming the node and the first thing that is wrong.
+            ArtifactError: If they do not; the message names the node and the first problem.
         """
         for problem in (self._columns_problem(), *(self._level_problem(own) for own in self.levels)):
             if problem:
@@ -223,7 +224,7 @@ class NetworkPredictions:
                 return f"{name} of level {own.level} is out of range"
         if own.labels is None:
             if own.log_prob.shape[1:] != (size,):
-                return f"log_prob of level {own.level} has shape {own.log_prob.shape} but there are {size} labels"
+                return f"log_prob of level {own.level} has shape {own.log_prob.shape}, but the level has {size} labels"
             return _probability_problem(own, whole=own.level == self.tree.levels[0])
         if (
             own.labels.shape != own.log_prob.shape
@@ -232,13 +233,16 @@ class NetworkPredictions:
         ):
             return f"labels of level {own.level} are not those of the tree"
         falls = (np.diff(own.log_prob, axis=1) <= 0) | np.isneginf(own.log_prob[:, 1:])
-        return None if falls.all() else f"log_prob of level {own.level} does not fall"
+        return None if falls.all() else f"log_prob of level {own.level} is not in descending order"
 
 
 def _probability_problem(own: LevelScores, whole: bool) -> str | None:
-    """Every label of the first level has a share of 1; deeper ones may not be known below each of them."""
+    """Return a message if a row's probabilities sum to more than 1 or, with ``whole``, to anything else than 1.
+
+    At a deeper level the sum may be below 1, because not every label above it has labels there.
+    """
     for start in range(0, len(own.log_prob), _CHUNK):
-        with np.errstate(divide="ignore", over="ignore"):  # sums of 0 or infinity are what we look for
+        with np.errstate(divide="ignore", over="ignore"):  # sums of 0 or infinity are detected below
             sums = np.log(np.exp(own.log_prob[start : start + _CHUNK]).sum(axis=1))
         wrong = ~(np.abs(sums) <= _TOLERANCE) if whole else ~(sums <= _TOLERANCE)
         if wrong.any():

@@ -1,4 +1,4 @@
-"""From the scores of a system to paths of the label tree: exact, by beam search or greedy."""
+"""Decoding of a system's scores into paths of the label tree: exact, by beam search, or greedy."""
 
 from typing import Any
 
@@ -10,27 +10,27 @@ from patent_hier.evaluation.scores import TreeScores
 from patent_hier.taxonomy.arithmetic import best_columns
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
-NO_PATH = NONE  # where a document has fewer paths than were asked for
+NO_PATH = NONE  # fills up the rows of documents with fewer paths than requested
 
 
 def decode(
     scores: TreeScores, top_k: int = 1, *, beam: int | None = None, kept: NDArray[np.bool_] | None = None
 ) -> Positions:
-    """The likeliest paths of each document by joint probability.
+    """Return the likeliest paths of each document by joint probability.
 
-    A path is a label without others below it, and its ancestors; so it is consistent whatever the search.
+    A path consists of a label without children and its ancestors, so it is consistent whatever the search.
 
     Args:
-        scores: Of a whole system.
-        top_k: Paths for each document.
-        beam: Labels that are followed at each level, the likeliest ones; 1 is greedy search, the paper's cascade. None
-            follows all, and so is exact: the section of the likeliest path need not be the likeliest section.
-        kept: The labels that count, ``(n_labels,)``, as :class:`patent_hier.evaluation.restriction.Restriction` has
-            them; None for all.
+        scores: Scores of a whole system.
+        top_k: Number of paths for each document.
+        beam: Number of likeliest labels to follow at each level; 1 is greedy search, the paper's cascade. None follows
+            all labels and so is exact: the section of the likeliest path need not be the likeliest section.
+        kept: Mask of the labels to use, ``(n_labels,)``, as in
+            :class:`patent_hier.evaluation.restriction.Restriction`; None for all.
 
     Returns:
-        Positions in the tree, ``(n, top_k)`` or as many as there are, the most probable first, of equals the first
-        label; :data:`NO_PATH` where the followed labels have no more paths.
+        Positions in the tree, ``(n, top_k)``, or fewer columns if there are fewer paths; the most probable path first,
+        ties in the tree's order. :data:`NO_PATH` follows after the last path that the search reaches.
 
     Raises:
         ConfigError: If ``top_k`` or ``beam`` is out of range.
@@ -44,17 +44,21 @@ def decode(
 
 
 def check_decoding(tree: LabelTree, top_k: int, beam: int | None) -> None:
-    """Refuse arguments of :func:`decode` that cannot be used; errors as there."""
+    """Check arguments of :func:`decode`.
+
+    Raises:
+        ConfigError: If ``top_k`` or ``beam`` is out of range.
+    """
     n_paths = len(tree.ends)
     if not 1 <= top_k <= n_paths:
-        raise ConfigError(f"top_k={top_k} is out of range; the system knows {n_paths} paths, give 1 to that")
+        raise ConfigError(f"top_k={top_k} is out of range; use a number from 1 to {n_paths}, the number of paths")
     widest = max(len(tree.labels(level)) for level in tree.levels[:-1] or tree.levels)
     if beam is not None and not 1 <= beam <= widest:
-        raise ConfigError(f"beam={beam} is out of range; give 1 to {widest}")
+        raise ConfigError(f"beam={beam} is out of range; use a number from 1 to {widest}")
 
 
 def _followed(scores: TreeScores, beam: int, kept: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    """Which labels beam search reaches, ``(n, n_labels)``: at each level above the last the best of those left."""
+    """Return which labels beam search reaches, ``(n, n_labels)``; above the last level it keeps only the best."""
     tree = scores.tree
     reached = np.ones((len(scores), len(tree)), np.bool_) if kept is None else np.tile(kept, (len(scores), 1))
     for place, level in enumerate(tree.levels):
@@ -71,17 +75,17 @@ def _followed(scores: TreeScores, beam: int, kept: NDArray[np.bool_] | None) -> 
 
 
 def best(values: NDArray[np.floating[Any]], top_k: int, allowed: NDArray[np.bool_] | None = None) -> Positions:
-    """The highest columns of each row, ``(n, top_k)`` or as many as there are; of equals the first.
+    """Return the highest columns of each row, ``(n, top_k)``, or all if there are fewer; ties go to the first.
 
     Args:
         values: ``(n, n_columns)``.
-        top_k: How many.
-        allowed: Which columns count, ``(n, n_columns)``; None for all.
+        top_k: Number of columns to return.
+        allowed: Mask of the columns to use, ``(n, n_columns)``; None for all.
 
     Returns:
-        Positions; :data:`NO_PATH` behind the last that counts.
+        Positions; :data:`NO_PATH` after the last allowed column.
     """
-    if allowed is not None:  # a label of probability 0 counts too, behind all others
+    if allowed is not None:  # an allowed label of probability 0 still ranks, after all others
         values = np.where(allowed, np.maximum(values, np.finfo(values.dtype).min), -np.inf)
     order = best_columns(values, top_k)
     if allowed is None:

@@ -1,15 +1,17 @@
-"""Whether documents look like others: each measure of two profiles compared, its size and its chance.
+"""Detection of drift: two profiles are compared measure by measure, by the size of the difference and its p-value.
 
-The size is a Jensen-Shannon distance, 0 to 1, of the two histograms, less what samples of the same documents come to:
-without that, some hundred documents over a hundred classes look far from anything. The chance is that of a permutation
-test on the same divergence, Holm's adjustment over the measures. An alarm needs both. With many documents any
-difference is significant, and documents of one applicant or week are not independent, so p alone says little.
+The size is the Jensen-Shannon distance of the two histograms, 0 to 1, after subtracting the divergence expected by
+chance. Without this correction, a few hundred documents over a hundred classes would look far from any reference. The
+p-value comes from a permutation test on the same divergence, with Holm's adjustment over the measures. An alarm
+requires both a large distance and a small p-value: with many documents any difference is significant, and documents of
+one applicant or week are not independent, so the p-value alone is not enough.
 
-The least distances were chosen on ``val`` of 31,498 gazette titles, split by applicant, against 1,416 calibration
-documents of a linear model. Of 60 samples of 500 documents drawn one by one the largest distance was 0.106
-(``labels.class``), of the other measures 0.097. Of 60 samples of whole applicants, 500 documents each, it was 0.21 and
-0.16 for the labels of class and section, and 0.13 for the others; in 15 of them some p was below 0.01. A distance of
-0.15 is a population stability index of about 0.12, one of 0.25 of about 0.35.
+The minimum distances were chosen on ``val`` of 31,498 gazette titles, split by applicant, against 1,416 calibration
+documents of a linear model. In 60 samples of 500 documents drawn one by one, the largest distance was 0.106
+(``labels.class``), and 0.097 for the other measures. In 60 samples of 500 documents drawn as whole applicants, it was
+0.21 for the labels of the class level, 0.16 for those of the section level, and 0.13 for the other measures; in 15 of
+these samples some p-value was below 0.01. A distance of 0.15 corresponds to a population stability index of about 0.12,
+a distance of 0.25 to about 0.35.
 """
 
 from collections.abc import Sequence
@@ -22,27 +24,28 @@ from scipy.special import entr
 from patent_hier.evaluation.profile import Profile, measures_of
 from patent_hier.evaluation.significance import holm
 
-LEAST_DOCUMENTS = 100  # fewer are described, not judged
+LEAST_DOCUMENTS = 100  # fewer documents are described but raise no alarm
 LARGEST_P = 0.01
-_RESAMPLES = 4_999  # so that p can be below LARGEST_P after Holm's adjustment of up to 49 measures
-_FEW_RESAMPLES = 499  # where only the distance is told
-_RARE = 5  # labels of fewer documents, both profiles together, are one
+_RESAMPLES = 4_999  # enough for p below LARGEST_P after Holm's adjustment over up to 49 measures
+_FEW_RESAMPLES = 499  # used if only the distance is reported
+_RARE = 5  # labels with fewer documents in both profiles together are merged
 LABELS = "labels"
-_LEAST_DISTANCE, _LEAST_OF_LABELS = 0.15, 0.25  # labels follow the applicants more than the rest does
+_LEAST_DISTANCE, _LEAST_OF_LABELS = 0.15, 0.25  # labels depend more on the applicants than the other measures do
 
 
 @dataclass(frozen=True)
 class Shift:
-    """One measure of documents beside that of the reference.
+    """The difference between the documents and the reference in one measure.
 
     Attributes:
-        measure: ``characters``, ``bigrams``, ``latin`` (shares of a text), ``length`` (characters), ``confidence.`` and
-            ``labels.`` with a level.
-        before: Mean of the reference; of labels None.
-        now: Mean of the documents; of labels, and where there is nothing to take it of, None.
-        distance: Jensen-Shannon distance of the two distributions, less what chance alone makes, 0 to 1.
-        least: The distance from which on it can be an alarm.
-        p_value: Of a permutation test, after Holm's adjustment; None for fewer than :data:`LEAST_DOCUMENTS` documents.
+        measure: ``characters``, ``bigrams``, ``latin`` (shares of a text), ``length`` (characters), or ``confidence.``
+            or ``labels.`` followed by a level.
+        before: Mean of the reference; None for labels.
+        now: Mean of the documents; None for labels, and if there is no data for a mean.
+        distance: Jensen-Shannon distance of the two distributions, corrected for chance, 0 to 1.
+        least: Minimum distance for an alarm.
+        p_value: P-value of the permutation test, after Holm's adjustment; None for fewer than :data:`LEAST_DOCUMENTS`
+            documents.
     """
 
     measure: str
@@ -54,20 +57,21 @@ class Shift:
 
     @property
     def is_alarm(self) -> bool:
-        """Whether the documents are so far from the reference that chance and small differences are no explanation."""
+        """Whether the difference from the reference is both large and significant."""
         return self.p_value is not None and self.p_value < LARGEST_P and self.distance >= self.least
 
 
 def compare(reference: Profile, own: Profile, seed: int = 0) -> list[Shift]:
-    """Compare every measure.
+    """Compare two profiles in every measure.
 
     Args:
-        reference: Of other documents, which the system was calibrated on.
-        own: Of the documents; one or more.
-        seed: Of the permutations; equal seeds give equal results.
+        reference: Profile of the calibration documents.
+        own: Profile of the new documents, one or more.
+        seed: Seed of the permutations; the same seed gives the same result.
 
     Source: Lin, "Divergence measures based on the Shannon entropy", IEEE Transactions on Information Theory 37(1),
-    1991; Endres and Schindelin, "A new metric for probability distributions", likewise 49(7), 2003.
+    1991; Endres and Schindelin, "A new metric for probability distributions", IEEE Transactions on Information Theory
+    49(7), 2003.
     """
     rng, is_judged = np.random.default_rng(seed), own.documents >= LEAST_DOCUMENTS
     resamples = _RESAMPLES if is_judged else _FEW_RESAMPLES
@@ -89,7 +93,7 @@ def _least(name: str) -> float:
 
 
 def _common(reference: Profile, own: Profile, level: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many documents have each label, in both profiles; rare ones are one."""
+    """Return the number of documents with each label in both profiles; rare labels are merged."""
     first, second = reference.labels[level], own.labels[level]
     names = sorted(first.keys() | second.keys())
     counts = np.array([[first[name] for name in names], [second[name] for name in names]], np.int64)
@@ -102,7 +106,7 @@ def _common(reference: Profile, own: Profile, level: str) -> tuple[NDArray[np.in
 def _distance(
     before: NDArray[np.int64], now: NDArray[np.int64], rng: np.random.Generator, resamples: int
 ) -> tuple[float, float]:
-    """Distance and p-value of two histograms."""
+    """Return the distance of two histograms and its p-value."""
     pooled = before + now
     pooled, now = pooled[pooled > 0], now[pooled > 0]
     drawn = rng.multivariate_hypergeometric(pooled, int(now.sum()), size=resamples, method="marginals")
@@ -113,7 +117,7 @@ def _distance(
 
 
 def _divergence(pooled: NDArray[np.int64], drawn: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The Jensen-Shannon divergence in bits, ``(m,)``, of drawn documents ``(m, n_bins)`` and those that are left."""
+    """Return the Jensen-Shannon divergence between drawn documents ``(m, n_bins)`` and the rest, in bits, ``(m,)``."""
     first, second = drawn / drawn.sum(axis=1, keepdims=True), pooled - drawn
     rest = second / second.sum(axis=1, keepdims=True)
     both = entr((first + rest) / 2) - (entr(first) + entr(rest)) / 2

@@ -1,7 +1,7 @@
-"""How likely an answer is wrong, from several signals at once: a regularised logistic regression, or plain confidence.
+"""The error model: the probability that an answer is wrong, estimated from several signals by logistic regression.
 
-It is fitted to documents that nothing was trained on, and used only if cross-validation on them shows that it finds
-more wrong answers among the first documents than plain confidence does, by more than one standard error.
+The regression is regularised and fitted to documents that were not used for training. It replaces plain confidence only
+if cross-validation shows that it finds more wrong answers among the first documents, by more than one standard error.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from patent_hier.evaluation.review import SHARES, drawn_shares, errors_found
 from patent_hier.evaluation.signals import Signals
 
-LEAST_DOCUMENTS = 100  # to fit to
-LEAST_OF_EACH = 20  # wrong answers, and right ones
+LEAST_DOCUMENTS = 100  # minimum for a fit
+LEAST_OF_EACH = 20  # minimum of wrong answers, and of right answers
 _FOLDS = 5
-_STRENGTH = 0.1  # scikit-learn's C, the inverse of the regularisation; signals say much the same, so it is strong
+_STRENGTH = 0.1  # scikit-learn's C, the inverse of the regularisation, which is strong because signals are correlated
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +24,11 @@ class ErrorModel:
     """A logistic regression on standardised signals.
 
     Attributes:
-        names: Of the ``k`` signals.
-        mean: What each is without news, ``(k,)``.
-        scale: Its standard deviation, ``(k,)``; 1 for a constant.
-        weights: What a standard deviation more adds to the log-odds of an error, ``(k,)``.
-        intercept: The log-odds of an error of a document whose signals are the means.
+        names: Names of the ``k`` signals.
+        mean: Mean of each signal, ``(k,)``.
+        scale: Standard deviation of each signal, ``(k,)``; 1 for a constant.
+        weights: Increase in the log-odds of an error for one standard deviation more, ``(k,)``.
+        intercept: Log-odds of an error if all signals are at their means.
     """
 
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class ErrorModel:
 
     @classmethod
     def fit(cls, signals: Signals, wrong: NDArray[np.bool_]) -> "ErrorModel":
-        """Fit to ``n`` documents, some of whose answers are wrong and some right."""
+        """Fit the model to ``n`` documents with both wrong and right answers."""
         from sklearn.linear_model import LogisticRegression
 
         names = tuple(signals)
@@ -50,12 +50,12 @@ class ErrorModel:
         return cls(names, mean, scale, found.coef_[0], float(found.intercept_[0]))
 
     def contributions(self, signals: Signals) -> NDArray[np.float64]:
-        """What each signal adds to the log-odds of an error, ``(n, k)``."""
+        """Return the amount that each signal adds to the log-odds of an error, ``(n, k)``."""
         parts: NDArray[np.float64] = (_table(signals, self.names) - self.mean) / self.scale * self.weights
         return parts
 
     def probability(self, signals: Signals) -> NDArray[np.float64]:
-        """How likely each answer is wrong, ``(n,)``."""
+        """Return the probability that each answer is wrong, ``(n,)``."""
         odds = self.contributions(signals).sum(axis=1) + self.intercept
         probability: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
         return probability
@@ -63,11 +63,11 @@ class ErrorModel:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What came of fitting.
+    """The outcome of a fit.
 
     Attributes:
-        model: None: plain confidence is used.
-        note: In one line, what is used and why.
+        model: Error model; None if plain confidence is used.
+        note: One line that states which of the two is used, and why.
     """
 
     model: ErrorModel | None
@@ -77,17 +77,18 @@ class Fitted:
 def fit_or_fall_back(
     signals: Signals, confidence: NDArray[np.float64], wrong: NDArray[np.bool_], groups: NDArray[np.integer[Any]] | None
 ) -> Fitted:
-    """Fit an error model, if it is worth it: the one-standard-error rule, with plain confidence as the simpler model.
+    """Fit an error model, or fall back to plain confidence by the one-standard-error rule.
 
-    What it finds in the first 20 % of the documents, cross-validated, must exceed what plain confidence finds by more
-    than one standard error of the difference, over documents drawn for both alike.
+    The model is used if the share of errors that it finds in the first 20 % of the documents, cross-validated, exceeds
+    that of plain confidence by more than one standard error of the difference. Both are evaluated on the same drawn
+    documents.
 
     Args:
-        signals: Of ``n`` documents that nothing was trained on.
-        confidence: Of their answers, ``(n,)``.
-        wrong: Whether they are wrong, ``(n,)``.
-        groups: Documents that belong together have the same number and stay in one fold, ``(n,)``; a negative one is of
-            a document alone. None: all are alone.
+        signals: Signals of ``n`` documents that were not used for training.
+        confidence: Confidence of each answer, ``(n,)``.
+        wrong: Whether each answer is wrong, ``(n,)``.
+        groups: Group numbers, ``(n,)``: documents with the same number stay in one fold; a negative number means no
+            group. None if no document has a group.
 
     Source: Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2nd edition, section 7.10.
     """
@@ -96,7 +97,8 @@ def fit_or_fall_back(
         return Fitted(
             None,
             f"plain confidence orders the documents: {n} calibration documents with {errors} wrong answers are too few "
-            f"for an error model ({LEAST_DOCUMENTS} with {LEAST_OF_EACH} wrong and {LEAST_OF_EACH} right ones)",
+            f"for an error model, which needs {LEAST_DOCUMENTS} with {LEAST_OF_EACH} wrong and {LEAST_OF_EACH} right "
+            "answers",
         )
     held_out = _cross_validated(signals, wrong, groups)
     compared = [(errors_found(held_out, wrong, share), errors_found(-confidence, wrong, share)) for share in SHARES]
@@ -116,7 +118,10 @@ def fit_or_fall_back(
 
 
 def _standard_error(first: NDArray[np.float64], second: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
-    """Of the difference of what two orders find in the last of :data:`SHARES`; documents are drawn for both alike."""
+    """Return the standard error of the difference between two orders at the last of :data:`SHARES`.
+
+    Both orders are evaluated on the same drawn documents.
+    """
     difference = drawn_shares(first, wrong, SHARES[-1]) - drawn_shares(second, wrong, SHARES[-1])
     return float(difference.std(ddof=1))
 
@@ -124,7 +129,7 @@ def _standard_error(first: NDArray[np.float64], second: NDArray[np.float64], wro
 def _cross_validated(
     signals: Signals, wrong: NDArray[np.bool_], groups: NDArray[np.integer[Any]] | None
 ) -> NDArray[np.float64]:
-    """The probability of an error of each document by a model that has not seen its fold, ``(n,)``."""
+    """Return each document's probability of an error by a model that was not fitted to its fold, ``(n,)``."""
     n = len(wrong)
     own = np.arange(n) if groups is None else np.where(groups < 0, np.arange(n) + groups.max() + 1, groups)
     _, codes = np.unique(own, return_inverse=True)

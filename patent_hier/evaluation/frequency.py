@@ -1,7 +1,8 @@
-"""Accuracy by how frequent the true label was in training: frequent labels dominate every score over documents.
+"""Accuracy by the frequency of the true label in training, because frequent labels dominate every overall score.
 
-Two divisions. *Groups* cut the classes at shares of the training documents: head, middle, tail. *Bands* cut the labels
-of any level at numbers of training documents, as deep levels need, where most labels have few or none.
+There are two divisions. *Groups* divide the classes at shares of the training documents: head, middle and tail. *Bands*
+divide the labels of any level at numbers of training documents. Bands suit deep levels, where most labels have few
+training documents or none.
 """
 
 from collections.abc import Mapping
@@ -20,36 +21,36 @@ from patent_hier.taxonomy.tree import NONE
 HEAD, MIDDLE, TAIL, UNSEEN_GROUP = "head", "middle", "tail", "unseen"
 GROUPS = (HEAD, MIDDLE, TAIL, UNSEEN_GROUP)
 BANDS = ("0", "1-4", "5-19", "20+")  # training documents of a label
-_FIRST = (1, 5, 20)  # the first number of each band but the lowest
+_FIRST = (1, 5, 20)  # lower bound of each band except the first
 
 
 def frequency_groups(train_counts: Mapping[str, int]) -> dict[str, str]:
-    """Divide classes by their training documents: head, middle, tail and unseen.
+    """Divide classes by their number of training documents: head, middle, tail and unseen.
 
-    A class is *head* if the classes that are strictly more frequent hold less than 50 % of the training documents,
-    else *middle* if they hold less than 90 %, else *tail*; without a training document it is *unseen*. So the most
-    frequent classes join the head until it holds at least half of the documents, then the middle until both hold at
-    least 90 %, and equally frequent classes are never torn apart.
+    A class is *head* if the strictly more frequent classes hold less than 50 % of the training documents, else *middle*
+    if they hold less than 90 %, else *tail*. A class without training documents is *unseen*. So the most frequent
+    classes join the head until it holds at least half of the documents, then the middle until both hold at least 90 %.
+    Equally frequent classes are always in the same group.
 
     Args:
-        train_counts: Training documents by class.
+        train_counts: Number of training documents by class.
 
     Returns:
         One of :data:`GROUPS` for each class, in the order of ``train_counts``.
 
     Raises:
-        DataError: If a count is negative or all are 0.
+        DataError: If a count is negative or all counts are 0.
 
-    Source: the three groups are those of many-, medium- and few-shot classes in Liu et al., "Large-scale long-tailed
-    recognition in an open world", CVPR 2019. They divide at 100 and 20 training images; we divide at shares, so that
+    Source: the three groups follow the many-, medium- and few-shot classes of Liu et al., "Large-scale long-tailed
+    recognition in an open world", CVPR 2019. They divide at 100 and 20 training images. We divide at shares, so that
     the groups mean the same for a corpus of a thousand documents and for one of a million. The shares are our choice.
     """
     total = sum(train_counts.values())
     negative = [name for name, count in train_counts.items() if count < 0]
     if negative or total == 0:
         raise DataError(
-            f"training documents {total}, negative for class {', '.join(negative) or 'none'}: nothing to group by; "
-            "count the documents of the part train"
+            f"classes cannot be grouped: {total} training documents in all, negative counts for class "
+            f"{', '.join(negative) or 'none'}; count the documents of the part train"
         )
     counts = train_counts.values()
     before = {count: sum(other for other in counts if other > count) for count in set(counts)}
@@ -57,15 +58,16 @@ def frequency_groups(train_counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def accuracy_by_group(targets: NDArray[Any], hits: NDArray[np.bool_], groups: Mapping[str, str]) -> dict[str, Score]:
-    """The accuracy over the documents of each group of classes.
+    """Return the accuracy over the documents of each group of classes.
 
     Args:
-        targets: ``(n,)`` true classes; one that ``groups`` lacks had no training document and is unseen.
+        targets: ``(n,)`` true classes; a class that is missing from ``groups`` has no training documents and is unseen.
         hits: ``(n,)`` whether the prediction is right.
-        groups: By class, from :func:`frequency_groups`.
+        groups: Group of each class, from :func:`frequency_groups`.
 
     Returns:
-        In the order of :data:`GROUPS`, with 95 % bootstrap intervals; groups without a document are left out.
+        Accuracy by group in the order of :data:`GROUPS`, with 95 % bootstrap intervals; groups without documents are
+        left out.
 
     Raises:
         DataError: If the lengths differ, there is no document, or a group is not in :data:`GROUPS`.
@@ -74,7 +76,7 @@ def accuracy_by_group(targets: NDArray[Any], hits: NDArray[np.bool_], groups: Ma
         raise DataError(f"{len(targets)} targets and {len(hits)} hits cannot be grouped; score the same documents")
     unknown = sorted(set(groups.values()) - set(GROUPS))
     if unknown:
-        raise DataError(f"group {unknown[0]!r} is not one of {', '.join(GROUPS)}; take groups from frequency_groups")
+        raise DataError(f"group {unknown[0]!r} is not one of {', '.join(GROUPS)}; use groups from frequency_groups")
     codes, classes = pd.factorize(targets)
     own = np.array([groups.get(name, UNSEEN_GROUP) for name in classes], dtype=object)  # (n_classes,) with support
     by_document = own[codes]
@@ -87,17 +89,17 @@ def accuracy_by_group(targets: NDArray[Any], hits: NDArray[np.bool_], groups: Ma
 
 
 def training_counts(labels: DocumentLabels, train: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Training documents of every label: those whose main symbol it is, or lies below it.
+    """Count the training documents of every label: documents whose main symbol is the label or lies below it.
 
-    Further symbols do not count, whether a system learns from them or not, so that a label is in one band for all
+    Further symbols do not count, even if a system learns from them, so that a label is in the same band for all
     systems.
 
     Args:
-        labels: Of the corpus.
-        train: ``(n,)``, which documents are in ``train``.
+        labels: Labels of the corpus.
+        train: ``(n,)`` whether each document is in ``train``.
 
     Returns:
-        ``(len(labels.tree),)``.
+        Number of training documents of each label, ``(len(labels.tree),)``.
     """
     paths = labels.main[train]
     counts: NDArray[np.int64] = np.bincount(paths[paths != NONE], minlength=len(labels.tree)).astype(np.int64)
@@ -107,16 +109,16 @@ def training_counts(labels: DocumentLabels, train: NDArray[np.bool_]) -> NDArray
 def scores_by_band(
     counts: NDArray[np.int64], labels: NDArray[np.integer[Any]], top_1: NDArray[np.bool_], top_5: NDArray[np.bool_]
 ) -> dict[str, BandScores]:
-    """Divide the scores of a level by how many training documents the true label has.
+    """Split the scores of a level by the number of training documents of the true label.
 
     Args:
-        counts: ``(n,)`` training documents of each document's true label.
-        labels: ``(n,)`` these labels, as any numbers.
+        counts: ``(n,)`` number of training documents of each document's true label.
+        labels: ``(n,)`` numbers that identify the true labels.
         top_1: ``(n,)`` whether the likeliest label is the true one.
-        top_5: ``(n,)`` whether one of the five likeliest is.
+        top_5: ``(n,)`` whether one of the five likeliest labels is the true one.
 
     Returns:
-        In the order of :data:`BANDS`, with Wilson intervals; bands without a document are left out.
+        Scores by band in the order of :data:`BANDS`, with Wilson intervals; bands without documents are left out.
     """
     place = np.searchsorted(_FIRST, counts, side="right")
     scores = {}
@@ -131,6 +133,6 @@ def scores_by_band(
 def _group(count: int, before: int, total: int) -> str:
     if count == 0:
         return UNSEEN_GROUP
-    if 2 * before < total:  # in integers, so that a share of exactly a half is one
+    if 2 * before < total:  # integer arithmetic, so that a share of exactly one half is exact
         return HEAD
     return MIDDLE if 10 * before < 9 * total else TAIL

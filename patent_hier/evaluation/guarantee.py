@@ -1,27 +1,31 @@
-"""Thresholds with a guarantee: with 95 % confidence, answers are right at least as often as asked.
+"""Thresholds with a guarantee: with 95 % confidence, the accuracy of the answers is at least the target accuracy.
 
-Two groups of documents choose them. *Planning* documents (``val``) may have chosen the model; they only decide what is
-tested, and in which order. *Calibration* documents were used for nothing else; the guarantee rests on them alone.
+The thresholds are chosen on two sets of documents. *Planning* documents (``val``) may have been used to select the
+model; they only decide which thresholds are tested, and in which order. *Calibration* documents were used for nothing
+else; the guarantee is based on them alone.
 
-1. The whole procedure is rehearsed on the planning documents. Levels that it cannot open there are given up, and the
-   permitted error (5 %) is shared equally by the others, so that the guarantee holds at all levels at once, and hence
+1. The whole procedure is rehearsed on the planning documents. Levels that get no threshold there are dropped, and the
+   permitted error (5 %) is divided equally among the others. So the guarantee holds at all levels at once, and hence
    for all answers together.
-2. From the deepest level up, each on the documents that deeper levels leave: the first threshold is where the planning
-   documents promise the clearest pass. The next ones are lower, each with a tenth more calibration documents above it.
-   Each is passed by an exact one-sided binomial test, which is the same as a Clopper-Pearson bound that reaches the
-   target. The first that fails ends the level, so no threshold is picked from many: fixed-sequence testing.
-3. A higher target never answers a document deeper. Of the thresholds of all targets those are used that are nowhere
-   above a higher target's and answer deepest on the whole; between them a target takes those of the next higher one.
-   That looks at confidences only.
+2. The levels are processed from the deepest up, each on the documents that the deeper levels leave unanswered. The
+   first threshold is where the planning documents suggest the clearest pass. Each following threshold is lower, with a
+   tenth more calibration documents above it. A threshold passes by an exact one-sided binomial test, which is
+   equivalent to a Clopper-Pearson bound that reaches the target. The first failure ends the level, so that no
+   threshold is picked from many (fixed-sequence testing).
+3. A higher target never answers a document at a deeper level than a lower target. From the thresholds of all targets, a
+   subset is used in which no threshold exceeds that of a higher target, chosen so that documents are answered as deep
+   as possible overall. A target outside the subset takes the thresholds of the next higher one. This step uses
+   confidences only.
 
-What it rests on: new documents are drawn like those of calibration, each by itself. Documents of one applicant are more
-alike than that. Scalings are chosen on the calibration documents too, by level and not by document, and what deeper
-levels leave depends on their thresholds;
-``python -m benchmarks.backoff`` measures how often the guarantee is broken with all that included.
+The guarantee assumes that new documents are drawn from the same distribution as the calibration documents,
+independently of each other. Documents of one applicant are more alike than that. Scalings are also chosen on the
+calibration documents (by level, not by document), and the documents left by deeper levels depend on their thresholds.
+``python -m benchmarks.backoff`` measures how often the guarantee is broken with all these effects included.
 
 Source: Angelopoulos, Bates, Candès, Jordan and Lei, "Learn then Test", arXiv:2110.01052, section 2 (fixed-sequence
-testing); Geifman and El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017, has the same bound
-with a binary search over thresholds. Several levels, the rehearsal and the order across targets are ours.
+testing). Geifman and El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017, use the same bound
+with a binary search over thresholds. The extension to several levels, the rehearsal and the order across targets are
+ours.
 """
 
 import math
@@ -34,43 +38,46 @@ from scipy.special import bdtrc
 from patent_hier.errors import ConfigError
 from patent_hier.evaluation.selective import NEVER, Answers, Confidence, Hits, Thresholds, decided
 
-ERROR = 0.05  # probability that an answered level is right less often than asked
+ERROR = 0.05  # maximum probability that the accuracy of an answered level is below the target
 TARGETS = tuple(round(0.5 + step / 100, 2) for step in range(50))  # 0.50 to 0.99
-_GROWTH = 1.1  # of the documents above a threshold, from one test to the next
-_RESERVE = 0.2  # of the way from the target to 1: planning documents may be easier than others
+_GROWTH = 1.1  # factor from one test to the next for the number of documents above the threshold
+_RESERVE = 0.2  # share of the way from the target to 1: planning documents may be easier than others
 
 
 def is_shown(
     right: NDArray[np.int_] | int, n: NDArray[np.int_] | int, target: float, error: float
 ) -> NDArray[np.bool_]:
-    """Whether so many right answers show an accuracy of at least ``target``; no answers show nothing.
+    """Return whether the right answers prove an accuracy of at least ``target``; false if there are no answers.
 
     Args:
-        right: Right answers.
-        n: All answers, at least ``right``.
-        target: 0 to 1, both excluded.
-        error: Probability of a yes although the accuracy is below the target, at most.
+        right: Number of right answers.
+        n: Number of all answers, at least ``right``.
+        target: Target accuracy, between 0 and 1 (exclusive).
+        error: Maximum probability of a pass although the accuracy is below the target.
 
-    Source: Clopper and Pearson, Biometrika 26, 1934. Their one-sided lower bound is at least ``target`` just where a
-    binomial variable of that probability is ``right`` or more with a probability of at most ``error``.
+    Source: Clopper and Pearson, Biometrika 26, 1934. Their one-sided lower bound is at least ``target`` exactly if a
+    binomial variable with that probability is ``right`` or more with a probability of at most ``error``.
     """
-    # The survival function of scipy.stats.binom, which takes every command a fifth of a second to import.
+    # This is the survival function of scipy.stats.binom, whose import would delay every command by 0.2 s.
     shown: NDArray[np.bool_] = np.asarray(bdtrc(np.asarray(right) - 1.0, n, target) <= error)
     return shown
 
 
 def least_documents(target: float, error: float = ERROR) -> int:
-    """How many answers without an error show an accuracy of ``target``: 59 for 0.95 at an error of 0.05."""
+    """Return how many answers, all right, prove an accuracy of ``target``: 59 for 0.95 at an error of 0.05."""
     return math.ceil(math.log(error) / math.log(target) - 1e-9)
 
 
 def clearest(confidence: Confidence, hits: Hits, target: float) -> float:
-    """The threshold whose answers are furthest above the target, in standard errors; :data:`NEVER` if none is above.
+    """Return the threshold whose accuracy is furthest above the target, in standard errors.
 
     Args:
-        confidence: ``(n,)`` of planning documents.
-        hits: ``(n,)``.
-        target: 0 to 1, both excluded.
+        confidence: Confidence of the planning documents, ``(n,)``.
+        hits: Whether each answer is right, ``(n,)``.
+        target: Target accuracy, between 0 and 1 (exclusive).
+
+    Returns:
+        A confidence of one of the documents, or :data:`NEVER` if no threshold is above the target.
     """
     ordered, right, last = _ordered(confidence, hits)
     n = np.arange(1, len(ordered) + 1)
@@ -81,14 +88,14 @@ def clearest(confidence: Confidence, hits: Hits, target: float) -> float:
 
 
 def lowest_shown(confidence: Confidence, hits: Hits, target: float, error: float, start: float) -> float:
-    """The lowest threshold that is reached, from ``start`` down, by passing one test after the other.
+    """Return the lowest threshold that passes, testing from ``start`` down until the first failure.
 
     Args:
-        confidence: ``(n,)`` of calibration documents.
-        hits: ``(n,)``.
-        target: 0 to 1, both excluded.
-        error: Probability that the accuracy above the threshold is below the target, at most.
-        start: The first threshold; a lower one if fewer documents are above it than a test needs.
+        confidence: Confidence of the calibration documents, ``(n,)``.
+        hits: Whether each answer is right, ``(n,)``.
+        target: Target accuracy, between 0 and 1 (exclusive).
+        error: Maximum probability that the accuracy above the threshold is below the target.
+        start: First threshold to test; the first test uses a lower one if too few documents are above ``start``.
 
     Returns:
         A confidence of one of the documents, or :data:`NEVER`.
@@ -99,7 +106,7 @@ def lowest_shown(confidence: Confidence, hits: Hits, target: float, error: float
         return NEVER
     while counts[-1] < len(ordered):
         counts.append(min(max(counts[-1] + 1, round(counts[-1] * _GROWTH)), len(ordered)))
-    n = np.unique(np.searchsorted(-ordered, -ordered[np.array(counts) - 1], side="right"))  # with all of equals
+    n = np.unique(np.searchsorted(-ordered, -ordered[np.array(counts) - 1], side="right"))  # including all ties
     shown = is_shown(right[n - 1], n, target, error)
     passed = len(n) if shown.all() else int(shown.argmin())
     return float(ordered[n[passed - 1] - 1]) if passed else NEVER
@@ -108,21 +115,21 @@ def lowest_shown(confidence: Confidence, hits: Hits, target: float, error: float
 def choose_thresholds(
     calibration: Answers, planning: Answers, targets: Sequence[float] = TARGETS, error: float = ERROR
 ) -> list[Thresholds]:
-    """Thresholds for several accuracies, ascending; see the module for the guarantee.
+    """Return thresholds for several target accuracies, ascending; see the module docstring for the guarantee.
 
-    A document without a label at a level is neither an answer nor an error there.
+    A document without a label at a level counts neither as an answer nor as an error there.
 
     Args:
-        calibration: Documents that nothing was trained, chosen or planned on.
-        planning: Others, of the same system.
-        targets: Accuracies, 0 to 1, both excluded.
-        error: Probability that some level's answers are right less often than asked, at most.
+        calibration: Answers to documents that were not used for training, selection or planning.
+        planning: Answers of the same system to other documents.
+        targets: Target accuracies, between 0 and 1 (exclusive).
+        error: Maximum probability that the accuracy of any level is below the target.
 
     Raises:
-        ConfigError: If a number is out of range.
+        ConfigError: If a target or the error is out of range.
     """
     if wrong := [value for value in (*targets, error) if not 0 < value < 1]:
-        raise ConfigError(f"accuracy or error {wrong[0]:g} is out of range; give a fraction above 0 and below 1")
+        raise ConfigError(f"accuracy or error {wrong[0]:g} is out of range; use a fraction above 0 and below 1")
     ordered, rows = sorted(targets), []
     for target in ordered:
         opened = np.flatnonzero(_walk(planning, planning, target, error, range(len(planning.levels))) < NEVER).tolist()
@@ -136,19 +143,19 @@ def choose_thresholds(
 
 
 def _nested(rows: Sequence[Confidence], depths: Sequence[float]) -> list[Confidence]:
-    """Thresholds for each target of which none is above those of a higher target.
+    """Return thresholds for each target, none above the thresholds of a higher target.
 
     Args:
-        rows: By target, ascending, ``(n_levels,)`` each.
-        depths: How deep each of them answers; the sum over the targets of what is used is as large as it can be.
+        rows: Thresholds by target, ascending, ``(n_levels,)`` each.
+        depths: Mean depth of the answers with each row; the sum over the rows used for all targets is maximised.
 
     Returns:
-        For each target its own thresholds or those of a higher one; :data:`NEVER` at all levels if neither fits.
+        For each target its own thresholds or those of a higher target; :data:`NEVER` at all levels if none fits.
     """
-    best: list[float] = []  # the largest sum over the targets up to each one, if its own thresholds are used
-    below: list[int] = []  # whose thresholds are used next, further down; -1 if no others are
+    best: list[float] = []  # largest sum over the targets up to each one, if its own thresholds are used
+    below: list[int] = []  # the next lower target whose own thresholds are used; -1 if there is none
     for own, (row, depth) in enumerate(zip(rows, depths, strict=True)):
-        sums = [depth * (own + 1)]  # for all targets down to the lowest
+        sums = [depth * (own + 1)]  # used for all targets down to the lowest
         fits = [other for other in range(own) if (rows[other] <= row).all()]
         sums += [depth * (own - other) + best[other] for other in fits]
         choice = int(np.argmax(sums))
@@ -162,7 +169,7 @@ def _nested(rows: Sequence[Confidence], depths: Sequence[float]) -> list[Confide
 
 
 def _walk(answers: Answers, planning: Answers, target: float, error: float, opened: Sequence[int]) -> Confidence:
-    """Thresholds of the levels ``opened``, ``(n_levels,)``, from the deepest up; :data:`NEVER` for the others."""
+    """Choose thresholds for the levels in ``opened``, from the deepest up, ``(n_levels,)``; else :data:`NEVER`."""
     thresholds = np.full(len(answers.levels), NEVER)
     left, planned = np.ones(len(answers), np.bool_), np.ones(len(planning), np.bool_)
     for place in sorted(opened, reverse=True):
@@ -176,7 +183,7 @@ def _walk(answers: Answers, planning: Answers, target: float, error: float, open
 
 
 def _ordered(confidence: Confidence, hits: Hits) -> tuple[Confidence, NDArray[np.int_], Hits]:
-    """Confidences falling, the right answers so far, and where the last of equal confidences stands, ``(n,)`` each."""
+    """Return descending confidences, cumulative hits, and whether each row is the last of its ties, ``(n,)`` each."""
     order = np.argsort(-confidence, kind="stable")
     ordered = confidence[order]
     last = np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)]

@@ -12,15 +12,16 @@ Mask = NDArray[np.bool_]
 
 
 def true_sets(tree: LabelTree, level: str, labels: DocumentLabels) -> csr_matrix:
-    """The labels that documents have at a level, by their main and further symbols, each once.
+    """Return the labels of documents at a level, from their main and further symbols, without repetition.
 
     Args:
-        tree: Of the system that is scored.
-        level: One of its levels.
-        labels: Of ``n`` documents.
+        tree: Label tree of the scored system.
+        level: Level of the tree.
+        labels: Labels of ``n`` documents.
 
     Returns:
-        ``(n, n_labels + n_unseen)`` of ones: the system's labels in its order, then those that only the corpus has.
+        ``(n, n_labels + n_unseen)`` matrix of ones: the system's labels in its order, then the labels that only the
+        corpus has.
     """
     place = labels.tree.levels.index(level)
     owners = np.concatenate([np.arange(len(labels)), labels.owners])
@@ -37,12 +38,12 @@ def true_sets(tree: LabelTree, level: str, labels: DocumentLabels) -> csr_matrix
 
 
 def chosen_sets(own: LevelScores, inside: Mask, n_columns: int) -> csr_matrix:
-    """Some of the kept labels of each document as a matrix of ones, ``(n, n_columns)``.
+    """Return the chosen labels of each document as a matrix of ones, ``(n, n_columns)``.
 
     Args:
         own: Scores of ``n`` documents.
-        inside: Which of the best :data:`KEPT` labels, ``(n, k)``.
-        n_columns: As of :func:`true_sets`.
+        inside: Mask of the chosen labels among the best :data:`KEPT`, ``(n, k)``.
+        n_columns: Number of columns, as in :func:`true_sets`.
     """
     names, _ = own.best(KEPT)
     rows, places = np.nonzero(inside & (names != NONE))
@@ -51,7 +52,7 @@ def chosen_sets(own: LevelScores, inside: Mask, n_columns: int) -> csr_matrix:
 
 
 def ranked_hits(own: LevelScores, truth: csr_matrix, k: int) -> Mask:
-    """Whether each of the best ``k`` labels is one of the document's, ``(n, k)``; false where there are fewer."""
+    """Return whether each of the best ``k`` labels is a true label, ``(n, k)``; false if there are fewer labels."""
     names, _ = own.best(k)
     hits = np.zeros((len(names), k), np.bool_)
     rows, places = np.nonzero(names != NONE)
@@ -60,7 +61,7 @@ def ranked_hits(own: LevelScores, truth: csr_matrix, k: int) -> Mask:
 
 
 def _ones(cells: NDArray[np.int64], shape: tuple[int, int]) -> csr_matrix:
-    """A matrix of ones in the given cells, ascending and each once."""
+    """Return a matrix with ones in the given cells, which must be ascending and distinct."""
     rows, columns = np.unravel_index(cells, shape)
     starts = np.searchsorted(rows, np.arange(shape[0] + 1))
     return csr_matrix((np.ones(len(cells), np.int64), columns, starts), shape=shape)

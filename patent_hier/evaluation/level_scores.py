@@ -1,4 +1,4 @@
-"""A network's scores at one level of its label tree: the columns of the predictions contract, from joint scores."""
+"""A network's scores at one level of its label tree, and how these columns of the predictions contract are computed."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +11,8 @@ from patent_hier.taxonomy.arithmetic import best_columns, best_path, conditional
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 UNSEEN = -1  # code of a target that is not among the labels
-NO_TARGET = -2  # code of a document that has no label at the level under the network
-DENSE_LABELS = 200  # a level with more labels keeps only its best ones
+NO_TARGET = -2  # code of a document that has no label at this level in the network's part of the tree
+DENSE_LABELS = 200  # a level with more labels stores only the best ones
 KEPT = 20
 
 
@@ -21,17 +21,18 @@ class LevelScores:
     """A network's scores of ``n`` documents at one level of its tree.
 
     Attributes:
-        level: The level's name.
-        targets: ``(n,)`` codes of the true labels; None where the document has none at this level under the network.
+        level: Name of the level.
+        targets: ``(n,)`` codes of the true labels; None if the document has no label at this level in the network's
+            part of the tree.
         target_codes: ``(n,)`` positions of the targets among the level's labels; ``UNSEEN`` or ``NO_TARGET``.
-        labels: ``(n, k)`` int32 positions of the best labels among the level's, falling by probability, filled up with
-            :data:`NONE`; None where ``log_prob`` has all labels in the tree's order.
-        log_prob: ``(n, k)`` float32 joint log-probabilities of these; minus infinity is probability 0.
-        target_log_prob: ``(n,)`` float32 joint log-probability of the target; minus infinity if unseen or none.
-        target_conditional: ``(n,)`` float32, of the target given its parent.
-        target_rank: ``(n,)`` int32, how many labels of the level stand before the target; their number if unseen.
-        sibling_rank: ``(n,)`` int32, how many siblings stand before it; :data:`NONE` if it is unseen or there is none.
-        greedy: ``(n,)`` int32 position of greedy search's label among the level's; :data:`NONE` if it ended above.
+        labels: ``(n, k)`` int32 positions of the best labels within the level, by descending probability, padded with
+            :data:`NONE`; None if ``log_prob`` holds all labels in the tree's order.
+        log_prob: ``(n, k)`` float32 joint log-probabilities of these labels; minus infinity is probability 0.
+        target_log_prob: ``(n,)`` float32 joint log-probability of the target; minus infinity if it is unseen or none.
+        target_conditional: ``(n,)`` float32 log-probability of the target given its parent.
+        target_rank: ``(n,)`` int32 number of labels ranked before the target; the number of all labels if unseen.
+        sibling_rank: ``(n,)`` int32 number of siblings ranked before the target; :data:`NONE` if it is unseen or none.
+        greedy: ``(n,)`` int32 position of the greedy search's label within the level; :data:`NONE` if it ended above.
     """
 
     level: str
@@ -46,14 +47,14 @@ class LevelScores:
     greedy: NDArray[np.int32]
 
     def best(self, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The best labels, ``(n, k)``: positions among the level's, and joint log-probabilities, falling."""
+        """Return the best labels, ``(n, k)``: positions within the level, and descending joint log-probabilities."""
         if self.labels is not None:
             return self.labels[:, :k], self.log_prob[:, :k]
         order = best_columns(self.log_prob, k)
         return order, np.take_along_axis(self.log_prob, order, axis=1)
 
     def take(self, rows: NDArray[np.intp] | slice) -> Self:
-        """The documents at the given positions, in that order."""
+        """Return the scores of the documents at the given positions, in that order."""
         arrays: dict[str, Any] = {
             name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
         }
@@ -61,19 +62,19 @@ class LevelScores:
 
 
 def find_targets(tree: LabelTree, level: str, targets: NDArray[Any]) -> NDArray[np.intp]:
-    """The codes of targets among a level's labels, ``(n,)``; ``UNSEEN`` for others, ``NO_TARGET`` for None."""
+    """Return the positions of targets within a level, ``(n,)``; ``UNSEEN`` if unknown, ``NO_TARGET`` for None."""
     start = tree.span(level).start
     found = tree.find(level, targets).astype(np.intp)
     return np.where(found == NONE, np.where(targets == None, NO_TARGET, UNSEEN), found - start)  # noqa: E711
 
 
 def score_levels(tree: LabelTree, joint: NDArray[np.float32], targets: Sequence[NDArray[Any]]) -> list[LevelScores]:
-    """The contract's columns from the joint log-probabilities of all labels.
+    """Compute the columns of the predictions contract from the joint log-probabilities of all labels.
 
     Args:
-        tree: The network's.
-        joint: ``(n, n_labels)`` float32.
-        targets: The true codes for each level, ``(n,)`` each; None where a document has none.
+        tree: Label tree of the network.
+        joint: Joint log-probabilities, ``(n, n_labels)`` float32.
+        targets: True codes for each level, ``(n,)`` each; None for a document without a label.
     """
     conditional = conditional_log_prob(tree, joint)
     greedy = best_path(tree, conditional)
@@ -113,7 +114,7 @@ def _keep(scores: NDArray[np.float32]) -> tuple[NDArray[np.int32] | None, NDArra
 
 
 def ranks(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> NDArray[np.int32]:
-    """How many labels stand before the target, ``(n,)``; of equals the first label is first."""
+    """Return the number of labels ranked before the target, ``(n,)``; ties are ranked in the order of the labels."""
     own = np.take_along_axis(scores, np.maximum(codes, 0)[:, None], axis=1)
     before = (scores > own) | ((scores == own) & (np.arange(scores.shape[1]) < codes[:, None]))
     places: NDArray[np.int32] = np.where(codes < 0, scores.shape[1], before.sum(axis=1)).astype(np.int32)
@@ -121,7 +122,7 @@ def ranks(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> NDArray[np.in
 
 
 def _sibling_ranks(tree: LabelTree, conditional: NDArray[np.float32], labels: NDArray[np.intp]) -> NDArray[np.int32]:
-    """How many siblings of each row's label stand before it, ``(n,)``."""
+    """Return the number of siblings ranked before each row's label, ``(n,)``."""
     result = np.zeros(len(labels), np.int32)
     for parent, rows in groups(tree.parents[labels]):
         own = tree.children(parent)
@@ -130,7 +131,7 @@ def _sibling_ranks(tree: LabelTree, conditional: NDArray[np.float32], labels: ND
 
 
 def concatenate(chunks: Iterable[list[LevelScores]]) -> tuple[LevelScores, ...]:
-    """The levels of documents that were scored a chunk at a time."""
+    """Join the levels of documents that were scored in chunks."""
     levels = []
     for parts in zip(*chunks, strict=True):
         arrays = {
@@ -138,5 +139,5 @@ def concatenate(chunks: Iterable[list[LevelScores]]) -> tuple[LevelScores, ...]:
             for name, value in vars(parts[0]).items()
             if name != "level"
         }
-        levels.append(LevelScores(parts[0].level, **arrays))  # type: ignore[arg-type]  # as they were
+        levels.append(LevelScores(parts[0].level, **arrays))  # type: ignore[arg-type]  # same fields as the parts
     return tuple(levels)

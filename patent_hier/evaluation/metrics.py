@@ -1,4 +1,4 @@
-"""Intervals as plain functions of counts. An empty input is a mistake of the caller and raises ``DataError``."""
+"""Confidence intervals and F1 as plain functions of counts; intervals of empty input raise ``DataError``."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ from patent_hier.errors import DataError
 
 Interval = tuple[float, float]
 
-_LEVEL = 0.95  # of every interval
+_LEVEL = 0.95  # confidence level of every interval
 _MANY_CELLS = 10_000
-_DRAWN = 1 << 18  # cells of all tables that are drawn at once
+_DRAWN = 1 << 18  # cells of all tables that are drawn at the same time
 
 
 class Hierarchical(NamedTuple):
@@ -26,27 +26,27 @@ class Hierarchical(NamedTuple):
 
 
 def f1_of_counts(shared: float, n_predicted: float, n_true: float) -> Hierarchical:
-    """Precision, recall and F1 of so many labels that are both predicted and true; 0 where there are none."""
+    """Return precision, recall and F1 from the number of labels that are both predicted and true; 0 without labels."""
     precision = shared / n_predicted if n_predicted else 0.0
     recall = shared / n_true if n_true else 0.0
     return Hierarchical(precision, recall, 2 * precision * recall / (precision + recall) if shared else 0.0)
 
 
 def wilson_interval(hits: int, n: int) -> Interval:
-    """95 % interval of a fraction ``hits / n``.
+    """Return the 95 % interval of a fraction ``hits / n``.
 
-    It stays inside 0 to 1 and is of use for few documents and for fractions of 0 and 1.
+    The interval stays within 0 to 1. It is also useful for few documents and for fractions of 0 and 1.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927; without
-    continuity correction. (statsmodels has it too, and takes every command that scores most of a second to import.)
+    continuity correction. (statsmodels has it too, but its import takes most of a second in every command that scores.)
     """
     if not 0 <= hits <= n or n == 0:
-        raise DataError(f"{hits} hits of {n} documents are no fraction; check that the part is not empty")
-    share, square = hits / n, float(ndtri((1 + _LEVEL) / 2)) ** 2  # of the normal quantile
+        raise DataError(f"{hits} hits in {n} documents are not a fraction; check that the part is not empty")
+    share, square = hits / n, float(ndtri((1 + _LEVEL) / 2)) ** 2  # square of the normal quantile
     center, scale = share + square / (2 * n), 1 + square / n
     half = math.sqrt(square * (share * (1 - share) + square / (4 * n)) / n)
     low, high = (center - half) / scale, (center + half) / scale
-    # The formula's rounding can leave 0 to 1, and the fraction itself outside.
+    # Rounding can push the bounds outside 0 to 1, or past the fraction itself.
     return min(max(low, 0.0), share), max(min(high, 1.0), share)
 
 
@@ -59,31 +59,31 @@ def bootstrap_interval(
     without: Callable[[], NDArray[np.float64]] | None = None,
     batched: bool = False,
 ) -> Interval:
-    """95 % bootstrap interval of a score that depends only on how many documents fall into each cell of a table.
+    """Return the 95 % bootstrap interval of a score that depends only on the number of documents in each table cell.
 
-    Drawing documents with replacement is the same as drawing the table's counts from a multinomial distribution, so a
-    resample costs the size of the table, not of the corpus.
+    Drawing documents with replacement is equivalent to drawing the table's counts from a multinomial distribution. So
+    the time for a resample depends on the size of the table, not on that of the corpus.
 
     Args:
-        counts: Documents in each cell, any shape.
-        score: The score of such a table.
-        n_resamples: How many tables are drawn.
-        seed: Makes the interval repeatable.
-        bca: Correct the percentiles for bias and skewness, which a score such as macro-F1 needs.
-        without: Gives the score without one document of each filled cell, ``(n_filled,)``, for such a correction;
-            without it ``bca`` takes a table for each cell, which many cells make slow.
-        batched: ``score`` takes several tables at once, stacked along a first axis, and gives an array of scores.
+        counts: Number of documents in each cell, any shape.
+        score: Function that scores such a table.
+        n_resamples: Number of tables to draw.
+        seed: Seed of the draws; the same seed gives the same interval.
+        bca: Whether to correct the percentiles for bias and skewness, as a score such as macro-F1 requires.
+        without: Function that returns the scores without one document of each filled cell, ``(n_filled,)``. It implies
+            the correction. Without it, ``bca`` scores one table per cell, which is slow for many cells.
+        batched: Whether ``score`` takes several tables at once, stacked along the first axis, and returns an array.
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979; ``bca``: Efron,
     "Better bootstrap confidence intervals", JASA 82, 1987.
     """
-    # scipy.stats.bootstrap draws documents. With 277,000 of them a mean takes it 1.3 s (this: 4 ms), of which a report
-    # has some hundred. Its BCa also leaves out one document after the other: macro-F1 takes 16 s with 32,000 documents,
-    # four times as long with twice as many, so some 20 minutes with 277,000 (this: 1 s).
+    # scipy.stats.bootstrap draws documents. For a mean over 277,000 documents it takes 1.3 s (this function: 4 ms), and
+    # a report has hundreds of means. Its BCa also leaves out one document at a time: macro-F1 takes 16 s with 32,000
+    # documents and four times as long with twice as many, so about 20 minutes with 277,000 (this function: 1 s).
     n_documents = int(counts.sum())
     if n_documents == 0:
-        raise DataError("no document to score; check that the part is not empty")
-    filled = np.flatnonzero(counts)  # empty cells stay empty: leaving them out saves most of the drawing
+        raise DataError("there are no documents to score; check that the part is not empty")
+    filled = np.flatnonzero(counts)  # empty cells stay empty, so skipping them saves most of the drawing
     sizes = counts.ravel()[filled]
 
     def scores_of(rows: NDArray[np.int64]) -> list[float]:
@@ -104,16 +104,17 @@ def bootstrap_interval(
         left = without() if without else np.array([scores_of(sizes - (cells == cell)[None])[0] for cell in cells])
         observed = scores_of(np.stack([sizes, sizes]))[
             0
-        ]  # added up as in a batch, or equal scores would differ by a bit
+        ]  # summed in the same order as a batch, so that equal scores are exactly equal
         levels = _bca_levels(levels, values, observed, left, sizes)
     low, high = np.quantile(values, levels)
     return float(low), float(high)
 
 
 def _resamples(rng: np.random.Generator, sizes: NDArray[np.int64], n_resamples: int) -> Iterator[NDArray[np.int64]]:
-    """Tables of as many documents, drawn with replacement, some at a time: ``(n, n_cells)``.
+    """Yield batches of resampled tables with the same number of documents, ``(n, n_cells)``.
 
-    Of many cells with few documents each the documents themselves are drawn: the same distribution in less time.
+    If there are many cells with few documents each, the documents themselves are drawn: the distribution is the same,
+    but it takes less time.
     """
     n_documents = int(sizes.sum())
     if len(sizes) > _MANY_CELLS and n_documents < 4 * len(sizes):
@@ -133,17 +134,17 @@ def _bca_levels(
     without: NDArray[np.float64],
     sizes: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """The percentiles to take in place of ``levels``, ``(2,)``.
+    """Return the percentiles to use instead of ``levels``, ``(2,)``.
 
     Args:
-        levels: ``(2,)`` of the percentile interval.
-        values: ``(n_resamples,)`` scores.
-        observed: The score of the documents themselves.
-        without: ``(n_cells,)`` the score without one document of each cell.
-        sizes: ``(n_cells,)`` documents of each cell.
+        levels: ``(2,)`` percentiles of the uncorrected interval.
+        values: ``(n_resamples,)`` scores of the resamples.
+        observed: Score of the documents themselves.
+        without: ``(n_cells,)`` scores without one document of each cell.
+        sizes: ``(n_cells,)`` number of documents in each cell.
     """
     below = ((values < observed).mean() + (values <= observed).mean()) / 2
-    bias = ndtri(np.clip(below, 0.5 / len(values), 1 - 0.5 / len(values)))  # else infinite where all lie on one side
+    bias = ndtri(np.clip(below, 0.5 / len(values), 1 - 0.5 / len(values)))  # clipped, so that it is finite
     gaps = np.average(without, weights=sizes) - without
     squares = float(sizes @ gaps**2)
     skewness = float(sizes @ gaps**3) / (6 * squares**1.5) if squares else 0.0  # -1/6 to 1/6: no division by 0 below

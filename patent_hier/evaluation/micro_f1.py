@@ -1,4 +1,4 @@
-"""Precision, recall and F1 over all labels of all documents together, with their bootstrap intervals."""
+"""Precision, recall and F1 over all labels of all documents together, with bootstrap intervals."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from patent_hier.evaluation.result import Score
 
 
 def micro_scores(counts: NDArray[np.integer[Any]], n_labels: int) -> dict[str, Score]:
-    """Micro-averaged ``precision``, ``recall`` and ``f1``.
+    """Return the micro-averaged ``precision``, ``recall`` and ``f1``.
 
     Args:
-        counts: ``(n, 3)`` of each document, one or more, how many labels are both answered and true, are answered, are
-            true.
-        n_labels: Labels with support among the documents.
+        counts: ``(n, 3)`` numbers for each document, at least one: labels that are both answered and true, answered
+            labels, true labels.
+        n_labels: Number of labels with support among the documents.
     """
     cells, sizes = np.unique(np.ravel_multi_index(counts.T, counts.max(axis=0) + 1), return_counts=True)
     triples = np.stack(np.unravel_index(cells, counts.max(axis=0) + 1), 1)

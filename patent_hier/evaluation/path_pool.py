@@ -1,11 +1,12 @@
-"""Several classifiers of a tree of several levels as one: at each level a weight for each member, over whole paths.
+"""Pooling of an ensemble's members over whole paths, with a weight for each member at each level.
 
-A label's score is the weighted sum of the members' conditional log-probabilities, with weights of its level's own: one
-member may know sections best, another subgroups. The probability of a path is the softmax of its summed scores over all
-paths (:func:`patent_hier.taxonomy.arithmetic.log_softmax_tree`). A label that a member does not know has no score from
-it; instead, a number for its level is added where any member does not know a label. These numbers, too, are fitted.
+The score of a label is the weighted sum of the members' conditional log-probabilities. Each level has its own weights,
+because one member may be best at sections and another at subgroups. The probability of a path is the softmax of its
+summed scores over all paths (:func:`patent_hier.taxonomy.arithmetic.log_softmax_tree`). A member gives no score to a
+label that it does not know. Instead, if any member does not know a label, a constant for the level is added to the
+score. These constants are fitted too.
 
-With one level this is the logarithmic opinion pool of :mod:`patent_hier.evaluation.pooling`.
+With a single level, this is the logarithmic opinion pool of :mod:`patent_hier.evaluation.pooling`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,30 +27,30 @@ from patent_hier.taxonomy.arithmetic import (
 )
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
-UNKNOWN = -2.0  # where the fit begins: a label that a member does not know
+UNKNOWN = -2.0  # start value of the constant for labels that some member does not know
 
 
 @dataclass(frozen=True, eq=False)
 class PathPool:
-    """Weights of members.
+    """A pool of members with fitted weights.
 
     Attributes:
-        weights: ``(n_members, n_levels)``.
-        unknown: ``(n_levels,)``: for a label that some member does not know.
+        weights: Weight of each member at each level, ``(n_members, n_levels)``.
+        unknown: Constant for labels that some member does not know, by level, ``(n_levels,)``.
     """
 
     weights: NDArray[np.float64]
     unknown: NDArray[np.float64]
 
     def __call__(self, scores: Sequence[TreeScores], tree: LabelTree) -> TreeScores:
-        """Combine members.
+        """Pool the scores of the members.
 
         Args:
-            scores: Of the members, for the same ``n`` documents.
-            tree: The union of their trees.
+            scores: Scores of each member for the same ``n`` documents.
+            tree: Union of the members' trees.
 
         Raises:
-            ArtifactError: If a member knows other labels.
+            ArtifactError: If a member knows labels that are not in the tree.
         """
         factors = np.concatenate([self.weights, self.unknown[None]])
         total = weighted_by_level(tree.parents, _measured(scores, tree), factors)
@@ -63,13 +64,13 @@ class PathPool:
         paths: Positions,
         seed: int = 0,
     ) -> "PathPool":
-        """The weights that find the true labels of all levels most probable; see :func:`fit_path_weights`.
+        """Fit the weights that make the true labels of all levels most probable; see :func:`fit_path_weights`.
 
         Args:
-            chunks: The members' scores, some documents at a time.
-            tree: The union of the members' trees.
-            paths: True paths of all these documents, ``(n, n_levels)``.
-            seed: Of the leaves that are drawn.
+            chunks: Scores of the members, in chunks of documents.
+            tree: Union of the members' trees.
+            paths: True paths of all the documents, ``(n, n_levels)``.
+            seed: Seed for drawing leaves.
         """
         rng, done = np.random.default_rng(seed), 0
         parts: list[Candidates] = []
@@ -88,7 +89,7 @@ class PathPool:
 
 
 def _measured(scores: Sequence[TreeScores], tree: LabelTree) -> list[NDArray[np.float32]]:
-    """The members' conditional log-probabilities, and whether any does not know a label, ``(n, n_labels)`` each."""
+    """Return the members' conditional log-probabilities and a mask of labels that any lacks, ``(n, n_labels)`` each."""
     n = len(scores[0])
     known = np.zeros(len(tree), np.intp)
     measured = []
@@ -103,8 +104,8 @@ def _measured(scores: Sequence[TreeScores], tree: LabelTree) -> list[NDArray[np.
 
 
 def _columns(own: LabelTree, tree: LabelTree) -> Positions:
-    """Where a member's labels stand among all, ``(n_own,)``."""
+    """Return the positions of a member's labels in the whole tree, ``(n_own,)``."""
     columns = np.concatenate([tree.find(level, own.labels(level)) for level in own.levels])
     if (columns == NONE).any():
-        raise ArtifactError("a member knows labels that its combination does not know; combine again")
+        raise ArtifactError("a member has labels that its ensemble lacks; combine the members again")
     return columns

@@ -1,15 +1,17 @@
-"""Whether and how a system's probabilities are recalibrated: chosen by cross-validation, level by level.
+"""Choice of the recalibration of a system's probabilities, by cross-validation, level by level.
 
-Five candidates, from the simplest: nothing; a temperature for all networks; a temperature and a shape for all; a
-temperature for each network; both for each. All are fitted to documents that nothing was trained on, by negative
-log-likelihood. A candidate is taken only if cross-validation shows it to be better than simpler ones by more than a
-standard error, so a system whose probabilities are good keeps them. Documents that the split keeps together (those of
-an applicant, say) are in one fold, and count as one in the standard error. In simulations with 500 documents of 6
-labels, 1 of 120 systems of right probabilities was changed, and 119 of 120 whose temperature was off by 1.3.
+There are five candidates, the simplest first: no change; one temperature for all networks; one temperature and one
+shape for all networks; a temperature for each network; both for each network. All are fitted to documents that were not
+used for training, by negative log-likelihood. A candidate is chosen only if it is better than the simpler ones in
+cross-validation by more than one standard error, so a system whose probabilities are good keeps them. Documents that
+the split keeps together (such as those of one applicant) are in one fold and count as one in the standard error. In
+simulations with 500 documents and 6 labels, 1 of 120 systems with correct probabilities was changed, and 119 of 120
+systems whose temperature was off by a factor of 1.3.
 
-Isotonic regression, shared by the labels of a level, was left out: on gazette titles split by applicant, its
-cross-validated loss was above that of two numbers for 14 of 18 levels of twelve systems (below it by 0.05 for ``knn``
-and by less than 0.01 for three others). It makes siblings equal, and it takes some dozens of numbers.
+Isotonic regression, shared by the labels of a level, is not a candidate. On gazette titles split by applicant, its
+cross-validated loss was higher than that of temperature and shape at 14 of 18 levels of twelve systems (it was lower by
+0.05 for ``knn`` and by less than 0.01 for three others). It makes siblings equally probable, and it needs a few dozen
+parameters.
 
 Source: Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees", 1984, section 3.4.3, for the rule of
 one standard error.
@@ -27,7 +29,7 @@ from patent_hier.evaluation.scaling import IDENTITY, Heads, Scaling, fit_scaling
 from patent_hier.evaluation.system import aligned
 from patent_hier.taxonomy.arithmetic import conditional_log_prob
 
-MIN_DOCUMENTS = 20  # with fewer at a level nothing is fitted
+MIN_DOCUMENTS = 20  # nothing is fitted at a level with fewer documents
 FOLDS = 5
 
 Groups = NDArray[np.integer[Any]]
@@ -35,13 +37,13 @@ ByNode = dict[str, dict[str, Scaling]]  # by node, then by level
 
 
 class Candidate(NamedTuple):
-    """A way to recalibrate the heads of a level.
+    """A method to recalibrate the heads of a level.
 
     Attributes:
-        name: In files and tables.
+        name: Name in files and tables.
         fitted: Whether there is anything to fit.
-        shaped: Whether the shape is fitted beside the temperature.
-        by_node: Whether each network has numbers of its own, held near those of all.
+        shaped: Whether the shape is fitted in addition to the temperature.
+        by_node: Whether each network has its own parameters, held near the common ones.
     """
 
     name: str
@@ -50,7 +52,7 @@ class Candidate(NamedTuple):
     by_node: bool
 
     def fit(self, heads: Mapping[str, Heads]) -> dict[str, Scaling]:
-        """Scalings by node."""
+        """Fit the candidate and return its scalings by node."""
         if not self.fitted:
             return {}
         common = fit_scaling(list(heads.values()), shaped=self.shaped)
@@ -71,14 +73,14 @@ CANDIDATES = (
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for a level, and why.
+    """The recalibration chosen for a level, and the figures behind the choice.
 
     Attributes:
-        method: Name of the candidate.
-        documents: With a label there, and siblings to tell it from.
-        groups: Of documents that are kept together, lone ones included.
-        nll: By candidate, the cross-validated negative log-likelihood of a document's label given its parent, in nats;
-            empty where documents or groups are too few to choose.
+        method: Name of the chosen candidate.
+        documents: Number of documents with a label at the level that has siblings.
+        groups: Number of groups of documents that are kept together; a lone document counts as a group.
+        nll: Cross-validated negative log-likelihood of a document's label given its parent, by candidate, in nats;
+            empty if there are too few documents or groups to choose.
     """
 
     method: str
@@ -88,16 +90,16 @@ class Choice:
 
 
 def choose_scalings(networks: Mapping[str, NetworkPredictions]) -> tuple[ByNode, dict[str, Choice]]:
-    """Scalings of a system, level by level, down to the first level of each network that keeps only its best labels.
+    """Choose the scalings of a system, level by level, down to the last level at which a network stores all labels.
 
-    A flat network has them for its leaves, if it keeps all of them.
+    A flat network is scaled at its leaves, if it stores all of them.
 
     Args:
-        networks: By node, of the same documents, which none of them was trained on. Their ``groups`` say which
-            documents are kept together.
+        networks: Predictions by node for the same documents, which were not used for training. Their ``groups``
+            identify documents that are kept together.
 
     Returns:
-        By node, then by level, without those that change nothing; and the choice for each level.
+        Scalings by node, then by level, without those that change nothing; and the choice for each level.
     """
     first = next(iter(networks.values()))
     by_node = {node: heads_of(aligned(own, first.document_ids)) for node, own in networks.items()}
@@ -114,10 +116,10 @@ def choose_scalings(networks: Mapping[str, NetworkPredictions]) -> tuple[ByNode,
 
 
 def heads_of(network: NetworkPredictions) -> dict[str, Heads]:
-    """By level, the heads of the true parents: other heads say nothing about the true label.
+    """Return the heads of the true parents by level; other heads carry no information about the true label.
 
-    Left out are levels from the first one on that keeps only its best labels, and documents without a label, whose
-    label is unseen or of probability 0, or has no siblings.
+    Levels from the first one that stores only its best labels are left out. So are documents without a label, or whose
+    label is unseen, has probability 0 or has no siblings.
     """
     if network.flat:
         leaves = network.levels[-1]
@@ -143,7 +145,7 @@ def heads_of(network: NetworkPredictions) -> dict[str, Heads]:
 def _heads(
     log_prob: NDArray[np.float32], codes: NDArray[np.intp], starts: NDArray[np.intp], widths: NDArray[np.intp]
 ) -> Heads:
-    """Of each row the columns from ``starts``, ``widths`` of them, side by side."""
+    """Return the heads made of ``widths`` columns from ``starts`` on, for each row that can be used."""
     own = log_prob[np.arange(len(codes)), np.maximum(codes, 0)]
     rows = np.flatnonzero((codes >= 0) & np.isfinite(own) & (widths > 1))
     places = np.arange(widths[rows].max(initial=0))
@@ -153,7 +155,7 @@ def _heads(
 
 
 def _choose(heads: Mapping[str, Heads], groups: Groups) -> tuple[Candidate, Choice]:
-    """The simplest candidate whose loss is within a standard error of the least."""
+    """Return the simplest candidate whose loss is within one standard error of the lowest loss."""
     rows = np.concatenate([own.rows for own in heads.values()])
     own_groups = np.unique(groups[rows], return_inverse=True)[1]
     n_groups = int(own_groups.max()) + 1
@@ -172,7 +174,7 @@ def _choose(heads: Mapping[str, Heads], groups: Groups) -> tuple[Candidate, Choi
 
 
 def _held_out_losses(candidate: Candidate, heads: Mapping[str, Heads], groups: Groups) -> NDArray[np.float64]:
-    """Loss of each document by a fit to the other folds, ``(n,)``, node after node."""
+    """Return each document's loss with a fit to the other folds, ``(n,)``, node after node."""
     folds = {node: groups[own.rows] % FOLDS for node, own in heads.items()}
     losses = {node: np.empty(len(own.rows)) for node, own in heads.items()}
     for fold in range(FOLDS):
@@ -184,11 +186,11 @@ def _held_out_losses(candidate: Candidate, heads: Mapping[str, Heads], groups: G
 
 
 def standard_error(differences: NDArray[np.float64], groups: Groups) -> float:
-    """Standard error of a mean over documents that come in groups.
+    """Return the standard error of a mean over documents that come in groups.
 
     Args:
-        differences: ``(n,)``.
-        groups: ``(n,)`` numbers from 0 without gaps.
+        differences: Value of each document, ``(n,)``.
+        groups: Group number of each document, from 0 without gaps, ``(n,)``.
 
     Source: the linearised variance of a ratio estimator over clusters; Cochran, "Sampling techniques", 1977, section
     6.4.
@@ -198,7 +200,7 @@ def standard_error(differences: NDArray[np.float64], groups: Groups) -> float:
 
 
 def _numbered(groups: Groups | None, n: int) -> Groups:
-    """Groups in which lone documents have numbers of their own, ``(n,)``, in a random order of numbers."""
+    """Return randomly ordered group numbers, ``(n,)``; each lone document gets a number of its own."""
     known: Groups = np.full(n, -1) if groups is None else groups
     alone = known < 0
     numbers = np.where(alone, known.max(initial=-1) + 1 + np.cumsum(alone), known)

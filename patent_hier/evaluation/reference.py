@@ -1,4 +1,4 @@
-"""What a system's calibration documents look like to it, in a file beside it: new documents are compared to that."""
+"""The reference for drift: the profile of a system's calibration documents, stored with the system."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ PROFILE_VERSION = 1
 
 
 class Hits(NamedTuple):
-    """How often the first path is right at one level.
+    """Counts of how often the first path is right at one level.
 
     Attributes:
-        right: Documents whose label it has.
-        documents: Documents with a label there.
-        labels: Labels that they have.
+        right: Number of documents for which the path has the true label.
+        documents: Number of documents with a label at the level.
+        labels: Number of distinct labels of these documents.
     """
 
     right: int
@@ -33,12 +33,13 @@ class Hits(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What new documents are compared to.
+    """The reference that new documents are compared with.
 
     Attributes:
-        bigrams: Those that training has shown often; letters are in :class:`patent_hier.data.characters.Characters`.
-        profile: Of the calibration documents, with the probabilities that the system predicts with.
-        hits: By level, how often it is right about these; without levels at which none has a label.
+        bigrams: Bigrams that are frequent in training; letters are in
+            :class:`patent_hier.data.characters.Characters`.
+        profile: Profile of the calibration documents, with the probabilities that the system predicts.
+        hits: Counts of right answers for these documents by level, without levels at which no document has a label.
     """
 
     bigrams: frozenset[str]
@@ -47,11 +48,11 @@ class Reference:
 
     @property
     def accuracies(self) -> dict[str, Score]:
-        """How often the first path is right about the calibration documents, by level."""
+        """Accuracy of the first path for the calibration documents, by level."""
         return {level: Score.of_hits(*own) for level, own in self.hits.items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
+        """Return the reference as JSON-serialisable values."""
         return {
             "version": PROFILE_VERSION,
             "bigrams": joined(self.bigrams),
@@ -61,9 +62,14 @@ class Reference:
 
     @classmethod
     def from_dict(cls, content: Any, tree: LabelTree) -> Self:
-        """That of :meth:`as_dict`; errors as :meth:`patent_hier.evaluation.profile.Profile.from_dict`."""
+        """Rebuild the reference from the output of :meth:`as_dict`.
+
+        Raises:
+            ValueError: If the content is not a reference of this system; see
+                :meth:`patent_hier.evaluation.profile.Profile.from_dict` for other errors.
+        """
         if content["version"] != PROFILE_VERSION:
-            raise ValueError("another version")
+            raise ValueError("the file has another version")
         own = content["hits"]
         hits = {
             level: Hits(*(checked_count(own[level][name]) for name in Hits._fields))
@@ -71,15 +77,15 @@ class Reference:
             if level in own
         }
         if not all(one.right <= one.documents and one.documents for one in hits.values()):
-            raise ValueError("more hits than documents")
+            raise ValueError("there are more hits than documents")
         return cls(parted(content["bigrams"]), Profile.from_dict(content["calibration"], tree), hits)
 
 
 def load_reference(folder: Path, tree: LabelTree) -> Reference | None:
-    """That of a folder's ``profile.json``; None where the file is not there. It may be anybody's.
+    """Load the reference from a folder's ``profile.json``, which may be untrusted; return None if there is no file.
 
     Raises:
-        ArtifactError: If it is something else.
+        ArtifactError: If the file does not hold a reference of this system.
     """
     file = folder / PROFILE_FILE
     if not file.is_file():

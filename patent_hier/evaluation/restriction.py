@@ -1,4 +1,4 @@
-"""Restrict a document's paths: keep those below some labels, drop those below others."""
+"""Restriction of a document's paths: keep the paths through some labels, and drop the paths through others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from patent_hier.evaluation.scores import TreeScores
 from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
-_UNLIKELY = -1e3  # nats, for a conditional probability of 0 where nothing else is left
+_UNLIKELY = -1e3  # nats; replaces a conditional probability of 0 if all remaining paths have probability 0
 
 
 @dataclass(frozen=True, eq=False)
 class Restriction:
-    """The paths of a tree that remain.
+    """The remaining paths of a tree.
 
     Attributes:
-        tree: All labels.
-        kept: Which labels have a remaining path through them, ``(n_labels,)``.
-        partial: Positions of those that have lost a path too, the deepest first.
-        given: The position of the deepest label that all paths asked for share; :data:`NONE` if there is none.
+        tree: Whole label tree.
+        kept: Mask of the labels with a remaining path through them, ``(n_labels,)``.
+        partial: Positions of kept labels that have also lost a path, the deepest first.
+        given: Position of the deepest label that all paths to keep share; :data:`NONE` if there is none.
     """
 
     tree: LabelTree
@@ -33,12 +33,12 @@ class Restriction:
 
     @classmethod
     def of(cls, tree: LabelTree, force: Sequence[int], exclude: Sequence[int]) -> Self:
-        """Keep the paths through any label of ``force``, or all if it is empty, but for those through ``exclude``.
+        """Keep the paths through any label of ``force`` (all paths if it is empty), except those through ``exclude``.
 
         Args:
-            tree: All labels.
-            force: Positions.
-            exclude: Positions.
+            tree: Whole label tree.
+            force: Positions of the labels to keep.
+            exclude: Positions of the labels to drop.
 
         Raises:
             ConfigError: If no path remains.
@@ -50,16 +50,16 @@ class Restriction:
         left, before = _count_up(tree, ends & allowed), _count_up(tree, ends)
         if not left.any():
             raise ConfigError(
-                f"no label is left: force={_named(tree, force) or 'nothing'} lies within "
-                f"exclude={_named(tree, exclude)}; leave one of them out"
+                f"no label is left with force={_named(tree, force) or 'none'} and exclude={_named(tree, exclude)}; "
+                "exclude fewer labels"
             )
         partial = np.flatnonzero((left > 0) & (left < before))[::-1]
         return cls(tree, left > 0, tuple(partial.tolist()), _shared(tree, force))
 
     def apply(self, scores: TreeScores) -> TreeScores:
-        """The probabilities given that one of the remaining paths is the true one; of all other labels 0.
+        """Return the probabilities given that one of the remaining paths is true; other labels get probability 0.
 
-        Where the remaining paths all had probability 0, they still have an order.
+        If all remaining paths had probability 0, they are still ranked.
         """
         joint: NDArray[np.float64] = scores.log_prob.astype(np.float64)
         total = self._renormalise(joint)
@@ -73,7 +73,7 @@ class Restriction:
         return TreeScores(self.tree, joint.astype(np.float32), scores.flat)
 
     def _renormalise(self, joint: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give labels above what was lost the sum of what remains, and divide all by the whole; in place."""
+        """Set each partial label to the sum of its remaining children, then normalise all labels, in place."""
         for place in (*self.partial, NONE):
             own = self.tree.children(place)
             columns = np.flatnonzero(self.kept[own]) + own.start
@@ -85,7 +85,7 @@ class Restriction:
 
 
 def _below(tree: LabelTree, positions: Sequence[int]) -> NDArray[np.bool_]:
-    """Which labels are one of some labels, or lie below it, ``(n_labels,)``."""
+    """Return a mask of the given labels and all labels below them, ``(n_labels,)``."""
     inside = np.zeros(len(tree), np.bool_)
     inside[list(positions)] = True
     for level in tree.levels[1:]:
@@ -95,7 +95,7 @@ def _below(tree: LabelTree, positions: Sequence[int]) -> NDArray[np.bool_]:
 
 
 def _count_up(tree: LabelTree, ends: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """How many of some ends of paths are each label or lie below it, ``(n_labels,)``."""
+    """Count, for each label, the given path ends at or below it, ``(n_labels,)``."""
     counts = ends.astype(np.intp)
     for level in reversed(tree.levels[1:]):
         own = tree.span(level)

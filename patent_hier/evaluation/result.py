@@ -1,4 +1,4 @@
-"""The result of an evaluation: each score with the documents and labels that it rests on, level by level."""
+"""The result of an evaluation: each score with the number of documents and labels behind it, level by level."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -7,18 +7,18 @@ from typing import Any
 from patent_hier.evaluation.metrics import Interval, wilson_interval
 from patent_hier.evaluation.set_rule import SetRule
 
-EVERY_LEVEL = "path"  # stands where a score's level does
+EVERY_LEVEL = "path"  # used instead of a level's name for scores over all levels
 
 
 @dataclass(frozen=True)
 class Score:
-    """One score.
+    """A score with its interval and the size of its sample.
 
     Attributes:
-        value: Fraction, 0 to 1.
-        n_documents: Documents that it was taken over.
-        n_classes_with_support: Labels of the level in question that at least one of these documents has as its target.
-        interval: 95 % interval; None where it would take too long.
+        value: Score as a fraction, 0 to 1.
+        n_documents: Number of documents that the score covers.
+        n_classes_with_support: Number of the level's labels that are the target of at least one of these documents.
+        interval: 95 % interval.
     """
 
     value: float
@@ -28,16 +28,16 @@ class Score:
 
     @classmethod
     def of_hits(cls, hits: int, n_documents: int, n_classes: int) -> "Score":
-        """The fraction ``hits / n_documents`` with its Wilson interval."""
+        """Return the fraction ``hits / n_documents`` with its Wilson interval."""
         return cls(hits / n_documents, n_documents, n_classes, wilson_interval(hits, n_documents))
 
 
 @dataclass(frozen=True)
 class LocalScore(Score):
-    """The accuracy of the heads below one label over the documents whose true label it is.
+    """The accuracy of the heads below one label, over the documents with this true label.
 
     Attributes:
-        n_labels: Labels that the heads can answer; 1 is a constant classifier, 0 a label without any.
+        n_labels: Number of labels that the heads can answer; 1 for a constant classifier, 0 if there are none.
     """
 
     n_labels: int
@@ -45,11 +45,11 @@ class LocalScore(Score):
 
 @dataclass(frozen=True)
 class BandScores:
-    """Scores of the documents whose true label has a number of training documents in one band.
+    """Scores of the documents whose true label has a number of training documents within one band.
 
     Attributes:
-        top_1: As in :class:`LevelResult`; its ``n_documents`` are those of the band.
-        top_5: Likewise.
+        top_1: Top-1 accuracy, as in :class:`LevelResult`, over the documents of the band.
+        top_5: Top-5 accuracy over the same documents.
     """
 
     top_1: Score
@@ -58,16 +58,17 @@ class BandScores:
 
 @dataclass(frozen=True)
 class SetScores:
-    """The scores of one level against *all* labels of a document there, those of its main and its further symbols.
+    """The scores of one level against *all* labels of a document at that level, from its main and further symbols.
 
     Attributes:
-        true_labels: How many labels a document has, the mean.
-        scores: By name. ``precision_at_k``, ``recall_at_k`` and ``ndcg_at_k`` ask how all labels are ranked. The others
-            ask for the set that is named, if there is a rule for that: ``micro_precision``, ``micro_recall``,
-            ``micro_f1``; ``macro_f1``, over the labels with support; ``exact``, the share of documents whose set is
-            right as a whole. See :mod:`patent_hier.evaluation.set_scores`.
-        threshold: The joint probability from which on a label is named, chosen on ``calibration``; None without a rule.
-        named_labels: How many labels are named for a document, the mean; None without a rule.
+        true_labels: Mean number of true labels per document.
+        scores: Scores by name. ``precision_at_k``, ``recall_at_k`` and ``ndcg_at_k`` measure the ranking of all labels.
+            The others measure the predicted set and need a rule: ``micro_precision``, ``micro_recall``, ``micro_f1``;
+            ``macro_f1``, over the labels with support; ``exact``, the share of documents whose whole set is right. See
+            :mod:`patent_hier.evaluation.set_scores`.
+        threshold: Minimum joint probability for a label to be in the set, chosen on ``calibration``; None without a
+            rule.
+        named_labels: Mean number of predicted labels per document; None without a rule.
     """
 
     true_labels: float
@@ -78,30 +79,33 @@ class SetScores:
 
 @dataclass(frozen=True)
 class LevelResult:
-    """The scores of one level, over the documents that have a label there.
+    """The scores of one level, over the documents that have a label at that level.
 
     Attributes:
-        level: The level's name.
-        unseen_documents: Documents whose label training has never shown; they count as errors.
-        unseen_labels: These labels.
-        accuracy: What a user gets: of ``hier`` and ``shared`` the cascade, which decides level by level; of ``flat``
-            the label of highest probability.
-        top_1: The label of highest joint probability is the true one; ``top_3`` and ``top_5``: one of the first three
-            or five is.
-        oracle: The head of the *true* parent finds the label; None for ``flat``, which has no such heads.
-        product: The product of ``oracle`` over this level and those above, the paper's equation (1); None for ``flat``.
-        macro_f1: Of the answers that ``accuracy`` counts, over the labels with support.
-        hierarchical_precision: Over the labels of the answered path down to this level; likewise recall and F1.
-        wipo_top_prediction: WIPO's three measures rank by joint probability. *Top prediction*: the first label is the
-            main symbol's; *three guesses*: one of the first three is; *any symbol* (the source's "all categories"): the
-            first label is that of the main or of any further symbol.
-        first_errors: The answered path goes wrong here, and not before; of all documents, so that the levels' shares
-            and :attr:`Result.all_right` sum to 1.
-        local: By label of the first level, the oracle's accuracy over its documents; empty at the first level itself.
-        by_training_documents: By band of :data:`patent_hier.evaluation.frequency.BANDS`; empty where the training
+        level: Name of the level.
+        unseen_documents: Number of documents whose label never occurs in training; they count as errors.
+        unseen_labels: Labels of these documents.
+        accuracy: Accuracy of the answer that a user gets: the level-by-level cascade for ``hier`` and ``shared``, the
+            most probable label for ``flat``.
+        top_1: Share of documents whose true label has the highest joint probability.
+        top_3: Share of documents whose true label is among the three most probable.
+        top_5: Share of documents whose true label is among the five most probable.
+        oracle: Accuracy of the head of the *true* parent; None for ``flat``, which has no such heads.
+        product: Product of ``oracle`` over this level and the levels above, the paper's equation (1); None for
+            ``flat``.
+        macro_f1: Macro-F1 of the answers that ``accuracy`` counts, over the labels with support.
+        hierarchical_precision: Precision over the labels of the answered path down to this level; recall and F1 have
+            the same basis.
+        wipo_top_prediction: WIPO's three measures rank by joint probability. *Top prediction*: the first label is that
+            of the main symbol. *Three guesses*: one of the first three labels is. *Any symbol* ("all categories" in the
+            source): the first label is that of the main symbol or of a further symbol.
+        first_errors: Share of all documents whose answered path has its first error at this level. The shares of all
+            levels and :attr:`Result.all_right` sum to 1.
+        local: Accuracy of the oracle over the documents of each label of the first level; empty at the first level.
+        by_training_documents: Scores by band of :data:`patent_hier.evaluation.frequency.BANDS`; empty if the training
             documents are not known.
-        sets: Against all labels of a document; None where no document of the part has several symbols. Every score
-            above is of the main symbol, the first one of a document, but for ``wipo_any_symbol``.
+        sets: Scores against all labels of a document; None if no document of the part has several symbols. All scores
+            above refer to the main symbol, the first of a document, except ``wipo_any_symbol``.
 
     Source: equation (1) of arXiv:1911.06241; Fall, Törcsvári, Benzineb and Karetka, "Automated categorization in the
     International Patent Classification", ACM SIGIR Forum 37(1), 2003.
@@ -129,9 +133,10 @@ class LevelResult:
     sets: SetScores | None
 
     def scores(self) -> dict[str, Score]:
-        """Every score by name.
+        """Return every score by name.
 
-        ``sets.micro_f1`` is of sets, ``oracle[A]`` of label A, ``top_1[1-4]`` of labels with 1 to 4 training documents.
+        For example, ``sets.micro_f1`` is a score of sets, ``oracle[A]`` is the oracle's accuracy for label A, and
+        ``top_1[1-4]`` covers labels with 1 to 4 training documents.
         """
         named = {one.name: getattr(self, one.name) for one in fields(self)}
         own = {name: value for name, value in named.items() if isinstance(value, Score)}
@@ -143,13 +148,13 @@ class LevelResult:
 
 @dataclass(frozen=True)
 class GroupScores:
-    """The accuracy of one group of documents by a model that reads context, beside the same model's without.
+    """The accuracy for one group of documents, with and without context.
 
     Attributes:
-        accuracy: As :attr:`LevelResult.accuracy`.
-        without: That of the same model without context, on the same documents; None where it is not trained.
-        gain: The difference of the two; None likewise.
-        gain_interval: Its 95 % bootstrap interval over documents.
+        accuracy: Accuracy of a model that reads context, as in :attr:`LevelResult.accuracy`.
+        without: Accuracy of the same model without context, on the same documents; None if it is not trained.
+        gain: Difference of the two; None if there is no model without context.
+        gain_interval: 95 % bootstrap interval of ``gain`` over documents.
     """
 
     accuracy: Score
@@ -164,15 +169,16 @@ class Result:
 
     Attributes:
         kind: ``hier``, ``shared`` or ``flat``.
-        part: The part that was scored.
-        n_documents: Its documents.
-        levels: By level, from the top.
-        all_right: The answered path is right at every level at which the document has a label.
+        part: Scored part of the split.
+        n_documents: Number of documents in the part.
+        levels: Results by level, from the top.
+        all_right: Share of documents whose answered path is right at every level at which they have a label.
         absent_labels: Labels of the first level without documents in this part; they have weight 0.
         constant_labels: Labels of the first level with a single label below them.
-        set_rule: Which labels make the set of a document; None without calibration documents or several symbols.
-        by_applicant: Of a model that reads applicants, by level the scores of documents whose applicant training has
-            shown (``known``) or not (``new``), or that name none (``none``); empty for any other model.
+        set_rule: Rule that selects the label set of a document; None without calibration documents or without documents
+            with several symbols.
+        by_applicant: For a model that reads applicants, scores by level and by applicant: seen in training (``known``),
+            not seen (``new``) or not named (``none``). Empty for any other model.
     """
 
     kind: str
@@ -187,16 +193,16 @@ class Result:
 
     @property
     def top(self) -> LevelResult:
-        """The first level: sections."""
+        """Result of the first level, which is the section level in the IPC."""
         return next(iter(self.levels.values()))
 
     @property
     def deepest(self) -> LevelResult:
-        """The last level."""
+        """Result of the deepest level."""
         return list(self.levels.values())[-1]
 
     def scores(self) -> dict[str, Score]:
-        """Every score by level and name, such as ``class.accuracy``, and ``path.all_right``, as in the report."""
+        """Return every score by level and name, such as ``class.accuracy`` and ``path.all_right``, as in the report."""
         own = {f"{level}.{name}": score for level, own in self.levels.items() for name, score in own.scores().items()}
         own |= {
             f"{level}.accuracy[{group} applicant]": scores.accuracy
@@ -206,5 +212,5 @@ class Result:
         return {**own, f"{EVERY_LEVEL}.all_right": self.all_right}
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON-able values."""
+        """Return the result as JSON-serialisable values."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""What an order of review is worth: the share of all wrong answers among the documents that are looked at first."""
+"""The value of a review order: the share of all wrong answers among the documents that are reviewed first."""
 
 import math
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from patent_hier.errors import DataError
 from patent_hier.evaluation.metrics import Interval
 
-SHARES = (0.1, 0.2)  # of the documents, that are looked at
+SHARES = (0.1, 0.2)  # shares of the documents that are reviewed
 _RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class ErrorsFound:
-    """The wrong answers that an order shows first.
+    """The share of wrong answers that a review order finds.
 
     Attributes:
-        share: Of the documents that are looked at, 0 to 1.
-        found: Share of all wrong answers among them, 0 to 1; an order by chance finds ``share``.
-        interval: 95 % bootstrap interval of ``found``; documents are drawn.
+        share: Share of the documents that are reviewed, 0 to 1.
+        found: Share of all wrong answers among these documents, 0 to 1; a random order finds ``share`` on average.
+        interval: 95 % bootstrap interval of ``found`` over documents.
     """
 
     share: float
@@ -30,18 +30,18 @@ class ErrorsFound:
 
 
 def errors_found(priority: NDArray[np.float64], wrong: NDArray[np.bool_], share: float) -> float:
-    """The share of all wrong answers among the first documents.
+    """Return the share of all wrong answers among the first documents.
 
     Args:
-        priority: Of each document, ``(n,)``; the highest is looked at first, of equals the first one.
-        wrong: Whether its answer is wrong, ``(n,)``.
-        share: Of the documents that are looked at; rounded up to whole documents.
+        priority: Priority of each document, ``(n,)``; the highest comes first, ties in the given order.
+        wrong: Whether each document's answer is wrong, ``(n,)``.
+        share: Share of the documents that are reviewed, rounded up to whole documents.
 
     Raises:
         DataError: If no answer is wrong.
     """
     if not wrong.any():
-        raise DataError("no answer is wrong, so there is nothing to find")
+        raise DataError("no answer is wrong, so a review order cannot be measured; use documents with wrong answers")
     first = np.argsort(-priority, kind="stable")[: math.ceil(share * len(wrong))]
     return float(wrong[first].sum() / wrong.sum())
 
@@ -49,12 +49,12 @@ def errors_found(priority: NDArray[np.float64], wrong: NDArray[np.bool_], share:
 def measure_orders(
     priorities: Mapping[str, NDArray[np.float64]], wrong: NDArray[np.bool_], seed: int = 0
 ) -> dict[str, list[ErrorsFound]]:
-    """What several orders of the same documents find, for each of :data:`SHARES`.
+    """Measure several review orders of the same documents at each of :data:`SHARES`.
 
     Args:
-        priorities: By the order's name, as in :func:`errors_found`, and so is ``wrong``.
-        wrong: Whether each answer is wrong.
-        seed: Makes the intervals repeatable; all orders are measured on the same drawn documents.
+        priorities: Priorities by name of the order, as in :func:`errors_found`.
+        wrong: Whether each answer is wrong, ``(n,)``.
+        seed: Seed of the intervals; all orders are measured on the same drawn documents.
 
     Raises:
         DataError: If no answer is wrong.
@@ -76,9 +76,9 @@ def _interval(priority: NDArray[np.float64], wrong: NDArray[np.bool_], share: fl
 def drawn_shares(
     priority: NDArray[np.float64], wrong: NDArray[np.bool_], share: float, seed: int = 0
 ) -> NDArray[np.float64]:
-    """:func:`errors_found` on documents drawn with replacement, ``(1000,)``.
+    """Return the result of :func:`errors_found` for 1,000 sets of documents drawn with replacement, ``(1000,)``.
 
-    Drawn documents are counted instead of copied, so their order need not be found again.
+    Drawn documents are counted instead of copied, so they need not be sorted again.
     """
     n = len(wrong)
     order = np.argsort(-priority, kind="stable")
@@ -87,7 +87,7 @@ def drawn_shares(
     position[order] = np.arange(n)
     least, found = math.ceil(share * n), []
     for _ in range(_RESAMPLES):
-        counts = np.bincount(position[rng.integers(0, n, n)], minlength=n)  # of each document, in the order
+        counts = np.bincount(position[rng.integers(0, n, n)], minlength=n)  # draws of each document, in review order
         before = np.cumsum(counts) - counts
         taken = np.clip(least - before, 0, counts)
         total = counts[is_wrong].sum()

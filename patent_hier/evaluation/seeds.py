@@ -1,8 +1,8 @@
 """Scores of one configuration trained with several seeds: their mean and two kinds of variation.
 
-The *interval* is about documents: how far the mean of these trained models would be from itself on another test set
-of the same size from the same source. It says nothing about seeds that were not run. The *standard deviation* is about
-seeds: how far one training run lies from another on these documents. Neither includes the other.
+The *interval* describes the variation over documents: how much the mean of these trained models would change on another
+test set of the same size from the same source. It does not cover seeds that were not run. The *standard deviation*
+describes the variation over seeds: how much training runs differ on these documents. Neither includes the other.
 """
 
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ Hits = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Spread:
-    """One score over several seeds.
+    """The distribution of one score over several seeds.
 
     Attributes:
-        values: The score of each seed, a fraction, 0 to 1.
-        mean: Their mean.
-        sd: Their sample standard deviation (divided by the number of seeds less 1); ``None`` for a single seed.
-        n_documents: Documents that every seed was scored on.
-        n_classes: Labels that at least one of these documents has as its target.
-        interval: 95 % bootstrap interval of ``mean`` over documents, the seeds held fixed; see the module.
+        values: Score of each seed as a fraction, 0 to 1.
+        mean: Mean over the seeds.
+        sd: Sample standard deviation over the seeds (divisor: number of seeds minus 1); ``None`` for a single seed.
+        n_documents: Number of documents that every seed was scored on.
+        n_classes: Number of labels that are the target of at least one of these documents.
+        interval: 95 % bootstrap interval of ``mean`` over documents, with the seeds held fixed.
     """
 
     values: tuple[float, ...]
@@ -39,19 +39,20 @@ class Spread:
 
 
 def as_score(spread: Spread) -> Score:
-    """The mean with its interval, as one score."""
+    """Return the mean with its interval as one score."""
     return Score(spread.mean, spread.n_documents, spread.n_classes, spread.interval)
 
 
 def spread_of_hits(hits: Hits, n_classes: int) -> Spread:
-    """An accuracy over several seeds.
+    """Return the distribution of an accuracy over several seeds.
 
-    Documents are drawn with replacement, the hits of all seeds on a document together, because a document that is hard
-    for one seed is hard for the others. The mean needs only the number of seeds that are right on each document.
+    The bootstrap draws documents with replacement and keeps the hits of all seeds on a document together, because a
+    document that is hard for one seed is also hard for the others. The mean depends only on the number of seeds that
+    are right on each document.
 
     Args:
-        hits: ``(n_seeds, n_documents)`` whether a seed's model is right on a document.
-        n_classes: Labels with support among the documents.
+        hits: ``(n_seeds, n_documents)`` whether each seed's model is right on each document.
+        n_classes: Number of labels with support among the documents.
 
     Raises:
         DataError: If there is no seed or no document.
@@ -60,7 +61,7 @@ def spread_of_hits(hits: Hits, n_classes: int) -> Spread:
     n_seeds, _ = hits.shape
     right = np.arange(n_seeds + 1)
 
-    def mean(counts: NDArray[np.int64]) -> float:  # documents by how many seeds are right on them
+    def mean(counts: NDArray[np.int64]) -> float:  # counts: documents by number of seeds that are right
         return float(counts @ right / (n_seeds * counts.sum()))
 
     counts = np.bincount(hits.sum(axis=0, dtype=np.intp), minlength=n_seeds + 1).astype(np.int64)
@@ -68,15 +69,16 @@ def spread_of_hits(hits: Hits, n_classes: int) -> Spread:
 
 
 def spread_of_product(section_hits: Hits, local_hits: Hits, n_classes: int) -> Spread:
-    """Equation (1), the section accuracy times the accuracy given the true section, over several seeds.
+    """Return the distribution of equation (1) over several seeds.
 
-    The product is taken for each seed. Documents are drawn as in :func:`spread_of_hits`; those with the same pattern of
-    hits over seeds and factors are one cell of the table that the bootstrap draws.
+    Equation (1) is the section accuracy times the accuracy given the true section, computed for each seed. Documents
+    are drawn as in :func:`spread_of_hits`. Documents with the same pattern of hits over seeds and factors form one cell
+    of the table that the bootstrap draws.
 
     Args:
-        section_hits: ``(n_seeds, n_documents)`` whether a seed's section model is right.
-        local_hits: ``(n_seeds, n_documents)`` whether its class model of the true section is right.
-        n_classes: Classes with support among the documents.
+        section_hits: ``(n_seeds, n_documents)`` whether each seed's section model is right.
+        local_hits: ``(n_seeds, n_documents)`` whether each seed's class model of the true section is right.
+        n_classes: Number of classes with support among the documents.
 
     Raises:
         DataError: If the shapes differ, or there is no seed or no document.
@@ -102,7 +104,7 @@ def spread_of_product(section_hits: Hits, local_hits: Hits, n_classes: int) -> S
 
 
 def _patterns(hits: Hits) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Distinct columns of ``(n_rows, n_documents)`` as rows ``(n_patterns, n_rows)`` of 0 and 1, and their counts."""
+    """Return the distinct columns of ``hits`` as rows ``(n_patterns, n_rows)`` of 0 and 1, and their counts."""
     packed = np.packbits(hits.astype(bool), axis=0).T  # (n_documents, bytes): sorting bytes is faster than sorting bits
     distinct, counts = np.unique(packed, axis=0, return_counts=True)
     return np.unpackbits(distinct, axis=1, count=len(hits)).astype(np.float64), counts.astype(np.int64)
@@ -115,4 +117,4 @@ def _spread(values: NDArray[np.float64], n_documents: int, n_classes: int, inter
 
 def _check(hits: Hits) -> None:
     if hits.ndim != 2 or 0 in hits.shape:
-        raise DataError(f"hits of shape {hits.shape} are not (seeds, documents); give one row for each seed")
+        raise DataError(f"hits have shape {hits.shape}, not (seeds, documents); give one row for each seed")

@@ -1,11 +1,11 @@
-"""Answering only when sure: the deepest level that is sure enough, or nothing; and what thresholds come to.
+"""Back-off: answering at the deepest level that is confident enough, or not at all, and measuring the thresholds.
 
-Confidence is the joint probability of a level's likeliest label, recalibrated where that helps. A document is answered
+The confidence is the joint probability of a level's likeliest label, recalibrated if that helps. A document is answered
 at the deepest level whose threshold it reaches. :mod:`patent_hier.evaluation.guarantee` chooses the thresholds.
 
-A symbol that ends above the deepest level has a label there that means "stops here" (A01B1/00 among the subgroups), so
-its documents are answered, right or wrong, at that level too. Documents that lack a label at a level for want of data
-count at no threshold of it.
+A symbol that ends above the deepest level has a label there that means "ends here" (A01B1/00 among the subgroups). So
+documents with such a symbol are answered, right or wrong, at that level too. Documents whose label at a level is
+missing do not count for the thresholds of that level.
 """
 
 from collections.abc import Sequence
@@ -31,11 +31,11 @@ class Answers:
     """A system's answers at every level without thresholds, and whether they are right.
 
     Attributes:
-        levels: From the top.
-        confidence: Of the likeliest label of each level, ``(n, n_levels)``, 0 to 1; it need not be an ancestor of the
-            likeliest label below.
-        hits: Whether it is the true one, ``(n, n_levels)``.
-        targets: True labels, ``(n, n_levels)``; None where a document has none, which then counts at no level below.
+        levels: Levels from the top.
+        confidence: Confidence in the likeliest label of each level, ``(n, n_levels)``, 0 to 1. This label need not be
+            an ancestor of the likeliest label below.
+        hits: Whether the likeliest label is the true one, ``(n, n_levels)``.
+        targets: True labels, ``(n, n_levels)``; None at levels where a document has no label and does not count.
     """
 
     levels: tuple[str, ...]
@@ -45,15 +45,15 @@ class Answers:
 
     @classmethod
     def of(cls, system: NetworkPredictions) -> Self:
-        """The answers of a system to ``n`` documents, and their truth.
+        """Create the answers of a system for ``n`` documents.
 
         Raises:
             DataError: If there is no document.
         """
         if not len(system):
             raise DataError(
-                "there are no documents to choose or measure thresholds on; use a split with all parts: "
-                "val plans them, calibration chooses them, test measures them"
+                "there are no documents to choose or measure thresholds on; use a split with all parts "
+                "(val to plan the thresholds, calibration to choose them, test to measure them)"
             )
         best = [own.best(1) for own in system.levels]
         codes = np.stack([own.target_codes for own in system.levels], axis=1)
@@ -68,27 +68,28 @@ class Answers:
         return len(self.hits)
 
     def take(self, rows: Hits | NDArray[np.intp]) -> Self:
-        """Only the chosen documents, by a mask or by position."""
+        """Return the answers for the chosen documents, given by a mask or by position."""
         return type(self)(self.levels, self.confidence[rows], self.hits[rows], self.targets[rows])
 
     def labelled(self, level: int) -> Hits:
-        """Which documents have a label at a level, ``(n,)``."""
+        """Return which documents have a label at a level, ``(n,)``."""
         return self.known[:, level]
 
     @cached_property
     def known(self) -> Hits:
-        """Which documents have a label at which level, ``(n, n_levels)``."""
+        """Whether each document has a label at each level, ``(n, n_levels)``."""
         known: Hits = self.targets != None  # noqa: E711 - elementwise
         return known
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which confidence on a level is answered; :data:`NEVER` if the accuracy cannot be guaranteed there.
+    """The minimum confidence for an answer at each level, for one target accuracy.
 
     Attributes:
-        target: The accuracy that was asked for, a fraction.
-        levels: By level, from the top; a level is answered where none below it is.
+        target: Target accuracy, a fraction.
+        levels: Threshold by level, from the top; :data:`NEVER` if the accuracy cannot be guaranteed there. A level is
+            answered only if no deeper level is.
     """
 
     target: float
@@ -97,11 +98,11 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class LevelReached:
-    """Coverage and accuracy of one level's threshold, or of all.
+    """The coverage and accuracy of one level's threshold, or of all thresholds together.
 
     Attributes:
-        coverage: Share of all documents that were answered at this level.
-        accuracy: Of these, as far as they have a label there; None if none has.
+        coverage: Share of all documents that are answered at this level.
+        accuracy: Accuracy for these documents, as far as they have a label there; None if none has.
     """
 
     coverage: float
@@ -110,13 +111,13 @@ class LevelReached:
 
 @dataclass(frozen=True)
 class Reached:
-    """Coverage and accuracy of thresholds on documents that did not choose them.
+    """The coverage and accuracy of thresholds, on documents that were not used to choose them.
 
     Attributes:
-        n_documents: All documents.
-        levels: By level, from the top.
-        answered: All levels together; each answer counts at its own level.
-        undecided: Share that got nothing.
+        n_documents: Number of documents.
+        levels: Coverage and accuracy by level, from the top.
+        answered: Coverage and accuracy of all levels together; each answer counts at its own level.
+        undecided: Share of documents without an answer.
     """
 
     n_documents: int
@@ -126,24 +127,24 @@ class Reached:
 
 
 def at_least(thresholds: Sequence[Thresholds], target: float) -> Thresholds:
-    """The thresholds of the lowest known accuracy that is not below the wanted one.
+    """Return the thresholds for the lowest available target accuracy that is not below ``target``.
 
     Raises:
-        ConfigError: If the accuracy is out of range.
+        ConfigError: If ``target`` is out of range.
     """
     known = [one for one in thresholds if one.target >= target - 1e-9]
     if target <= 0 or not known:
         highest = max(one.target for one in thresholds)
-        raise ConfigError(f"target accuracy {target:g} is out of range; give a fraction above 0 and up to {highest:g}")
+        raise ConfigError(f"target accuracy {target:g} is out of range; use a fraction above 0 and up to {highest:g}")
     return min(known, key=lambda one: one.target)
 
 
 def decided(confidence: Confidence, thresholds: Confidence) -> NDArray[np.intp]:
-    """The level that each document is answered at, ``(n,)``; -1 for none.
+    """Return the level at which each document is answered, ``(n,)``; -1 for no answer.
 
     Args:
-        confidence: ``(n, n_levels)``.
-        thresholds: ``(n_levels,)``.
+        confidence: Confidence at each level, ``(n, n_levels)``.
+        thresholds: Threshold of each level, ``(n_levels,)``.
     """
     enough = confidence >= thresholds
     deepest = enough.shape[1] - 1 - enough[:, ::-1].argmax(axis=1)
@@ -151,7 +152,7 @@ def decided(confidence: Confidence, thresholds: Confidence) -> NDArray[np.intp]:
 
 
 def measure(answers: Answers, thresholds: Thresholds) -> Reached:
-    """Coverage and accuracy of thresholds."""
+    """Measure the coverage and accuracy of thresholds."""
     at = decided(answers.confidence, np.array(list(thresholds.levels.values())))
     named = at[:, None] == np.arange(len(answers.levels))  # (n, n_levels)
     scored = named & answers.known
@@ -166,14 +167,14 @@ def measure(answers: Answers, thresholds: Thresholds) -> Reached:
 
 
 def measure_by_label(answers: Answers, thresholds: Thresholds) -> dict[str, Reached]:
-    """:func:`measure` for the documents of each true label of the first level."""
+    """Apply :func:`measure` to the documents of each true label of the first level."""
     first = answers.targets[:, 0]
     present = sorted({label for label in first.tolist() if label is not None})
     return {label: measure(answers.take(first == label), thresholds) for label in present}
 
 
 def risk_coverage(confidence: Confidence, hits: Hits, points: int = 100) -> list[tuple[float, float]]:
-    """Error rate of the most confident documents, by their share: ``points`` pairs of coverage and risk.
+    """Return up to ``points`` pairs of coverage and risk: the share of the most confident documents and its error rate.
 
     Source: El-Yaniv and Wiener, "On the foundations of noise-free selective classification", JMLR 11, 2010.
     """
@@ -183,7 +184,7 @@ def risk_coverage(confidence: Confidence, hits: Hits, points: int = 100) -> list
 
 
 def area_under_risk_coverage(confidence: Confidence, hits: Hits) -> float:
-    """Mean of the risks at every coverage; 0 is perfect, the error rate is what an order by chance would have."""
+    """Return the mean risk over all coverages; 0 is perfect, and a random order is expected to give the error rate."""
     errors = np.cumsum(~hits[np.argsort(-confidence, kind="stable")])
     return float((errors / np.arange(1, len(hits) + 1)).mean())
 

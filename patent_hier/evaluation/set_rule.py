@@ -1,4 +1,4 @@
-"""The rule that turns the probabilities of a level's labels into a set of labels: a threshold from calibration."""
+"""The rule that turns the probabilities of a level's labels into a label set: a threshold chosen on calibration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from patent_hier.taxonomy.arithmetic import best_columns
 
 @dataclass(frozen=True)
 class SetRule:
-    """Which labels of a level a document gets: the best one, and all others from a probability on.
+    """The rule for a document's label set at each level: the best label, and all others above a threshold.
 
-    A softmax gives shares: where a model learns from all symbols, a document with two of them has some .5 for each. So
-    the threshold is far below one half. There is one for each level; of the thresholds it has the highest micro-F1 on
-    documents that nothing was trained on. On real titles with 1.9 subclasses each, a share of the best label's
-    probability did worse in the place of a threshold (micro-F1 lower by .01 to .04), and beside it no better.
+    The probabilities of a softmax sum to 1: if a model learns from all symbols, a document with two symbols gets about
+    0.5 for each. So thresholds are far below 0.5. The threshold of a level has the highest micro-F1 on documents that
+    were not used for training. On real titles with 1.9 subclasses each, a threshold relative to the probability of the
+    best label was worse (micro-F1 lower by 0.01 to 0.04), and no better if both were used.
 
     Attributes:
-        documents: How many chose the thresholds.
-        thresholds: By level a joint probability, 0 to 1.
+        documents: Number of documents that the thresholds were chosen on.
+        thresholds: Joint probability by level, 0 to 1.
     """
 
     documents: int
@@ -39,8 +39,8 @@ class SetRule:
         """Choose the thresholds.
 
         Args:
-            system: Recalibrated predictions of ``n`` documents, one or more.
-            labels: Of these, in their order.
+            system: Recalibrated predictions for ``n`` documents, one or more.
+            labels: Labels of these documents, in the same order.
         """
         thresholds = {
             own.level: _best_threshold(own, true_sets(system.tree, own.level, labels)) for own in system.levels
@@ -48,14 +48,14 @@ class SetRule:
         return cls(len(system), thresholds)
 
     def choose(self, level: str, log_prob: NDArray[np.float32]) -> Mask:
-        """Which labels documents get at a level; at least one, at most :data:`KEPT` (20).
+        """Choose the label sets of documents at a level, with at least one and at most :data:`KEPT` (20) labels.
 
         Args:
-            level: One of ``thresholds``.
+            level: Level of the labels, which must be in ``thresholds``.
             log_prob: ``(n, k)`` joint log-probabilities of all labels of the level or of the best ones, in any order.
 
         Returns:
-            ``(n, k)``; of equals the first.
+            Mask of the chosen labels, ``(n, k)``; ties go to the first label.
         """
         best = best_columns(log_prob, KEPT)
         enough = np.take_along_axis(log_prob, best, axis=1) >= np.log(self.thresholds[level])
@@ -66,33 +66,33 @@ class SetRule:
 
     @classmethod
     def from_dict(cls, content: Any, levels: Sequence[str]) -> Self | None:
-        """The rule of ``dataclasses.asdict``; None for None.
+        """Rebuild the rule from the output of ``dataclasses.asdict``; None stays None.
 
         Args:
-            content: Of any origin.
-            levels: Those of the system.
+            content: Content of a file, which may be untrusted.
+            levels: Levels of the system.
 
         Raises:
-            ArtifactError: If it is something else.
+            ArtifactError: If the content is not a rule for these levels.
         """
         if content is None:
             return None
         try:
             given: Mapping[str, Any] = content["thresholds"]
             rule = cls(int(content["documents"]), {level: float(given[level]) for level in levels})
-            if not all(0 < value <= 1 for value in rule.thresholds.values()):  # NaN is not either
+            if not all(0 < value <= 1 for value in rule.thresholds.values()):  # this also rejects NaN
                 raise ValueError("a threshold is out of range")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ArtifactError(
-                f"a model's thresholds for sets of labels cannot be read ({shown(error)}); export it again"
+                f"the model's thresholds for label sets cannot be read ({shown(error)}); export the model again"
             ) from error
         return rule
 
 
 def _best_threshold(own: LevelScores, truth: csr_matrix) -> float:
-    """The probability from which on further labels make the highest micro-F1; of equals the highest probability.
+    """Return the threshold for further labels with the highest micro-F1; the highest of several equally good ones.
 
-    It lies half way (of logarithms) between the last label that gets in and the next one. Documents without a label
+    The threshold is halfway, in logarithms, between the last label inside and the next one. Documents without a label
     at the level are left out.
     """
     present = np.diff(truth.indptr) > 0
@@ -101,9 +101,9 @@ def _best_threshold(own: LevelScores, truth: csr_matrix) -> float:
     values, further = log_prob[present, 1:].astype(np.float64), hits[:, 1 : log_prob.shape[1]]
     order = np.argsort(-values, axis=None, kind="stable")
     order = order[np.isfinite(values.ravel()[order])]
-    falling = np.concatenate([[0.0], values.ravel()[order]])  # the place of nothing further: probability 1
+    falling = np.concatenate([[0.0], values.ravel()[order]])  # first entry: no further labels, threshold 1
     shared = hits[:, 0].sum() + np.concatenate([[0], np.cumsum(further.ravel()[order])])
     f1 = 2 * shared / np.maximum(present.sum() + np.arange(len(falling)) + truth.nnz, 1)
-    f1[np.flatnonzero(falling[1:] == falling[:-1])] = -1  # a threshold cannot part equals
+    f1[np.flatnonzero(falling[1:] == falling[:-1])] = -1  # a threshold cannot separate ties
     last = int(f1.argmax())
     return float(np.exp(np.append(falling, falling[-1] - 1)[last : last + 2].mean()))

@@ -1,4 +1,4 @@
-"""Scores of sets of labels at one level: how well all symbols of a document are ranked, and how well they are named."""
+"""Scores of label sets at one level: how well all symbols of a document are ranked, and how well they are predicted."""
 
 from typing import Any
 
@@ -18,12 +18,13 @@ RANKS = (1, 3, 5)
 
 
 def score_sets(own: LevelScores, truth: csr_matrix, named: tuple[SetRule, LevelScores] | None) -> SetScores:
-    """Score one level against all labels of the documents that have any there.
+    """Score one level against all labels, over the documents that have labels at the level.
 
     Args:
         own: Scores of ``n`` documents.
-        truth: Their labels, of :func:`patent_hier.evaluation.label_sets.true_sets`; one document has some.
-        named: The rule that names sets, and the recalibrated scores that it reads; None without calibration documents.
+        truth: True labels from :func:`patent_hier.evaluation.label_sets.true_sets`; at least one document has labels.
+        named: Rule that predicts label sets, and the recalibrated scores that it uses; None without calibration
+            documents.
     """
     present = np.diff(truth.indptr) > 0
     n_labels = len(np.unique(truth.indices))
@@ -40,15 +41,16 @@ def score_sets(own: LevelScores, truth: csr_matrix, named: tuple[SetRule, LevelS
 
 
 def ranking_scores(hits: Mask, sizes: NDArray[np.integer[Any]], n_labels: int) -> dict[str, Score]:
-    """``precision_at_k``, ``recall_at_k`` and ``ndcg_at_k`` for k of 1, 3 and 5, means over documents.
+    """Return ``precision_at_k``, ``recall_at_k`` and ``ndcg_at_k`` for k of 1, 3 and 5, as means over documents.
 
-    The precision divides by k, however many labels a document has; the recall by these. The gain of a label at rank r
-    is 1 / log2(r + 1); nDCG divides by that of the best ranking of the document's labels. At 1 it is the precision.
+    Precision is divided by k, however many labels a document has; recall is divided by the number of its labels. The
+    gain of a label at rank r is 1 / log2(r + 1). nDCG is the sum of the gains divided by that of the best ranking of
+    the document's labels. At k = 1 it equals the precision and is left out.
 
     Args:
-        hits: ``(n, 5)`` whether the label at each rank is one of the document's.
-        sizes: ``(n,)`` how many labels each document has, one or more.
-        n_labels: Different labels among them.
+        hits: ``(n, 5)`` whether the label at each rank is a true label of the document.
+        sizes: ``(n,)`` number of labels of each document, one or more.
+        n_labels: Number of distinct true labels.
 
     Source: P@k and nDCG@k of Bhatia et al., "The extreme classification repository", 2016; R@k as in PECOS.
     """
@@ -63,12 +65,12 @@ def ranking_scores(hits: Mask, sizes: NDArray[np.integer[Any]], n_labels: int) -
 
 
 def naming_scores(truth: csr_matrix, chosen: csr_matrix, n_labels: int) -> dict[str, Score]:
-    """``micro_precision``, ``micro_recall``, ``micro_f1``, ``macro_f1`` and ``exact``: the whole set is right.
+    """Return ``micro_precision``, ``micro_recall``, ``micro_f1``, ``macro_f1`` and ``exact`` of the predicted sets.
 
     Args:
-        truth: ``(n, n_columns)`` ones; each document has some.
-        chosen: The answers, of the same shape.
-        n_labels: Different labels in ``truth``.
+        truth: ``(n, n_columns)`` matrix of ones for the true labels; each document has at least one.
+        chosen: Predicted labels, in the same form.
+        n_labels: Number of distinct labels in ``truth``.
     """
     n = truth.shape[0]
     shared = np.asarray(truth.multiply(chosen).sum(axis=1)).ravel()
@@ -80,7 +82,7 @@ def naming_scores(truth: csr_matrix, chosen: csr_matrix, n_labels: int) -> dict[
 
 
 def _mean(values: NDArray[np.float64], n_labels: int) -> Score:
-    """The mean over documents, ``(n,)``, with its bootstrap interval."""
+    """Return the mean over documents, ``(n,)``, with its bootstrap interval."""
     kinds, counts = np.unique(values, return_counts=True)
 
     def mean(weights: NDArray[np.int64]) -> NDArray[np.float64]:

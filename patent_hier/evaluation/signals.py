@@ -1,13 +1,13 @@
-"""Signs that an answer may be wrong, from the scores of a system and of its members.
+"""Signals that an answer may be wrong, computed from the scores of a system and of its members.
 
-All are numbers of each document, ``(n,)`` float64, by name; behind a dot stands the level:
+Each signal has a name and one number for each document, ``(n,)`` float64. A level follows after a dot:
 
-- ``confidence.<level>``: the likeliest label's probability, as log-odds;
-- ``margin.<level>``, of the first and the deepest level: the logarithm of the odds between the two likeliest labels;
-- ``entropy.<level>``: of the labels' distribution, in nats; only where all labels of the level are known;
-- ``path``: share of the levels at which greedy search is elsewhere than the path to the likeliest deepest label;
-- ``members``: share of the members whose likeliest label is another than the system's;
-- ``divergence.<level>``: how far the members' distributions lie apart: the Jensen-Shannon divergence of all, in nats.
+- ``confidence.<level>``: probability of the likeliest label, as log-odds;
+- ``margin.<level>``, at the first and the deepest level: log-odds between the two likeliest labels;
+- ``entropy.<level>``: entropy of the distribution over the labels, in nats, if the scores of all labels are known;
+- ``path``: share of the levels at which greedy search differs from the path to the likeliest label of the deepest one;
+- ``members``: share of the members whose likeliest label differs from the system's;
+- ``divergence.<level>``: Jensen-Shannon divergence of the members' distributions, in nats.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,16 +22,16 @@ from patent_hier.taxonomy.arithmetic import best_columns, best_path, conditional
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 Signals = dict[str, NDArray[np.float64]]
-_MOST = 20.0  # nats of a margin or of log-odds; more says nothing further
+_MOST = 20.0  # limit for margins and log-odds, in nats; higher values carry no further information
 
 
 def score_signals(scores: TreeScores) -> Signals:
-    """The signals of ``n`` documents' scores; see the module."""
+    """Return the signals from the scores of ``n`` documents; see the module docstring."""
     return joined(_of_scores(piece) for piece in scores.pieces()) if len(scores) else _of_scores(scores)
 
 
 def prediction_signals(system: NetworkPredictions) -> Signals:
-    """The same from a system's predictions; entropies only of levels at which all labels are kept."""
+    """Return the signals from a system's predictions, with entropies only at levels that store all labels."""
     tree, signals = system.tree, Signals()
     for own in system.levels:
         signals |= _of_level(tree, own.level, own.best(2)[1], own.log_prob if own.labels is None else None)
@@ -48,12 +48,12 @@ def prediction_signals(system: NetworkPredictions) -> Signals:
 
 
 def member_signals(scores: TreeScores, members: Sequence[TreeScores], kept: NDArray[np.bool_] | None = None) -> Signals:
-    """How far the members of a combination disagree.
+    """Return the signals that measure how much the members of an ensemble disagree.
 
     Args:
-        scores: Of the combination, ``n`` documents.
-        members: Each one's scores of the same documents; their trees may lack labels.
-        kept: The labels that count, ``(n_labels,)``; None for all.
+        scores: Scores of the ensemble for ``n`` documents.
+        members: Scores of each member for the same documents; their trees may lack labels.
+        kept: Mask of the labels to use, ``(n_labels,)``; None for all.
     """
     tree = scores.tree
     deepest = next(level for level in reversed(tree.levels) if all(level in own.tree.levels for own in members))
@@ -74,7 +74,7 @@ def member_signals(scores: TreeScores, members: Sequence[TreeScores], kept: NDAr
 
 
 def joined(parts: Iterable[Signals]) -> Signals:
-    """The signals of documents that were looked at some at a time."""
+    """Join the signals of documents that were processed in chunks."""
     listed = list(parts)
     return {name: np.concatenate([own[name] for own in listed]) for name in listed[0]}
 
@@ -91,7 +91,14 @@ def _of_scores(scores: TreeScores) -> Signals:
 
 
 def _of_level(tree: LabelTree, level: str, two: NDArray[np.float32], values: NDArray[np.float32] | None) -> Signals:
-    """From the log-probabilities of a level's two likeliest labels, ``(n, 2)``, and of all, where they are known."""
+    """Return a level's signals.
+
+    Args:
+        tree: Label tree.
+        level: Name of the level.
+        two: Log-probabilities of the level's two likeliest labels, ``(n, 2)``.
+        values: Log-probabilities of all its labels; None if they are not known.
+    """
     first = two[:, 0].astype(np.float64)
     second = two[:, 1].astype(np.float64) if two.shape[1] > 1 else np.full(len(two), -np.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -115,7 +122,7 @@ def _bounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of distributions along the last axis, in nats."""
+    """Return the entropy of distributions along the last axis, in nats."""
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = np.where(shares > 0, -shares * np.log(shares), 0.0)
     total: NDArray[np.float64] = parts.sum(axis=-1)
@@ -123,7 +130,7 @@ def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _divergence(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Jensen-Shannon divergence of several distributions, ``(n_members, n, n_labels)``, equally weighted.
+    """Return the Jensen-Shannon divergence of distributions ``(n_members, n, n_labels)``, equally weighted, ``(n,)``.
 
     Source: Lin (1991), "Divergence measures based on the Shannon entropy", IEEE Transactions on Information Theory
     37(1), section V.
@@ -133,7 +140,7 @@ def _divergence(shares: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _aligned(own: TreeScores, tree: LabelTree, level: str, kept: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    """A member's distribution over the labels that a system has at a level and that count, ``(n, n_labels)``."""
+    """Return a member's distribution over the labels in use at a level of the system, ``(n, n_labels)``."""
     span = tree.span(level)
     places = tree.find(level, own.tree.labels(level))
     known = places != NONE
@@ -142,6 +149,6 @@ def _aligned(own: TreeScores, tree: LabelTree, level: str, kept: NDArray[np.bool
     if kept is not None:
         shares[:, ~kept[span]] = 0
     total = shares.sum(axis=1, keepdims=True)
-    equal = np.full_like(shares, 1 / shares.shape[1])  # of a member that knows none of them
+    equal = np.full_like(shares, 1 / shares.shape[1])  # for a member that knows none of the labels
     np.divide(shares, total, out=equal, where=total > 0)
     return equal

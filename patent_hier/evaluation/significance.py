@@ -1,4 +1,4 @@
-"""Whether systems differ on the same documents by more than chance."""
+"""Significance tests for differences between systems on the same documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class McNemar:
     """McNemar's exact test of two systems.
 
     Attributes:
-        only_first: Documents that only the first system got right.
-        only_second: Documents that only the second system got right.
-        p_value: Two-sided. Below about 1e-308 it is 0.
+        only_first: Number of documents that only the first system got right.
+        only_second: Number of documents that only the second system got right.
+        p_value: Two-sided p-value; below about 1e-308 it is 0.
     """
 
     only_first: int
@@ -30,17 +30,17 @@ class McNemar:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems on the same documents.
+    """A comparison of two systems on the same documents.
 
     Attributes:
         first: Name of the first system.
         second: Name of the second system.
-        n_documents: Documents that both scored.
-        difference: Mean accuracy of the first system's seeds less that of the second's, -1 to 1.
-        interval: 95 % bootstrap interval of ``difference``; documents are drawn, all hits of a document together, the
-            seeds held fixed.
-        test: McNemar's exact test of the first seed of each.
-        p_adjusted: Its p-value after Holm's adjustment for all pairs that were compared.
+        n_documents: Number of documents that both systems scored.
+        difference: Mean accuracy of the first system's seeds minus that of the second's, -1 to 1.
+        interval: 95 % bootstrap interval of ``difference`` over documents, with the seeds held fixed; all hits of a
+            document are drawn together.
+        test: McNemar's exact test of the first seed of each system.
+        p_adjusted: P-value of the test after Holm's adjustment for all compared pairs.
     """
 
     first: str
@@ -53,14 +53,15 @@ class Comparison:
 
 
 def mcnemar_exact(first: Hits, second: Hits) -> McNemar:
-    """Test whether two systems are equally often right; only the documents on which they differ count.
+    """Test whether two systems are right equally often; only documents on which they differ count.
 
-    If they are, each of the documents that only one system gets right is equally likely to be either's, so their
-    number is binomial with probability 1/2. Without such a document the p-value is 1.
+    If the systems are right equally often, each document that only one of them gets right is equally likely to be
+    either's. So the number of the first system's is binomial with probability 1/2. Without such documents, the p-value
+    is 1.
 
     Args:
         first: ``(n,)`` whether the first system is right.
-        second: ``(n,)`` likewise, the same documents in the same order.
+        second: ``(n,)`` whether the second system is right on the same documents in the same order.
 
     Raises:
         DataError: If the lengths differ or there is no document.
@@ -68,17 +69,17 @@ def mcnemar_exact(first: Hits, second: Hits) -> McNemar:
     Source: McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
     Psychometrika 12(2), 1947, with the exact binomial distribution in place of its chi-squared approximation; as a test
     between classifiers: Dietterich, "Approximate statistical tests for comparing supervised classification learning
-    algorithms", Neural Computation 10(7), 1998, section 3.1. It judges two trained classifiers, not the methods behind
-    them: another seed gives another classifier.
+    algorithms", Neural Computation 10(7), 1998, section 3.1. The test compares two trained classifiers, not the methods
+    behind them: another seed gives another classifier.
     """
     return _test(_table(first[None], second[None]))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for having made several tests, so that all are compared to the one level.
+    """Adjust p-values for multiple testing, so that all can be compared with the same significance level.
 
     Args:
-        p_values: One for each test, 0 to 1.
+        p_values: P-value of each test, 0 to 1.
 
     Returns:
         Adjusted p-values in the given order.
@@ -95,15 +96,15 @@ def compare_systems(hits: Mapping[str, Hits]) -> list[Comparison]:
     """Compare every pair of systems.
 
     Args:
-        hits: By system, ``(n_seeds, n)`` whether the model of a seed is right; for all systems the same documents in
-            the same order. Their numbers of seeds may differ.
+        hits: By system, ``(n_seeds, n)`` whether each seed's model is right, on the same documents in the same order
+            for all systems. The number of seeds may differ.
 
     Returns:
-        The pairs in the order of ``hits``; none for a single system. The p-values are adjusted over all of them, so
-        give only systems that you want to compare.
+        Comparisons in the order of ``hits``; none for a single system. The p-values are adjusted over all pairs, so
+        pass only systems that you want to compare.
 
     Raises:
-        DataError: If the documents differ in number, or there is no document or no seed.
+        DataError: If the number of documents differs, or there is no document or no seed.
     """
     pairs = list(combinations(hits, 2))
     tests = [_test(_table(hits[first][:1], hits[second][:1], f"{first} and {second}")) for first, second in pairs]
@@ -118,13 +119,14 @@ def compare_systems(hits: Mapping[str, Hits]) -> list[Comparison]:
 
 
 def _table(first: Hits, second: Hits, names: str = "the two systems") -> NDArray[np.int64]:
-    """Count documents by how many seeds of the first system (rows) and of the second (columns) are right on them.
+    """Count documents by the number of seeds that are right, of the first system (rows) and the second (columns).
 
-    Of hits ``(n_seeds, n)`` each; ``(n_seeds of the first + 1, n_seeds of the second + 1)``.
+    The hits are ``(n_seeds, n)`` each; the table is ``(n_seeds of the first + 1, n_seeds of the second + 1)``.
     """
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1] or not first.size or not second.size:
         raise DataError(
-            f"hits of shapes {first.shape} and {second.shape} of {names} cannot be compared; score the same documents"
+            f"hits of shapes {first.shape} and {second.shape} of {names} cannot be compared; score the same documents "
+            "with both"
         )
     columns = len(second) + 1
     right = first.sum(axis=0, dtype=np.intp) * columns + second.sum(axis=0, dtype=np.intp)
@@ -139,6 +141,6 @@ def _test(table: NDArray[np.int64]) -> McNemar:
 
 
 def _difference(table: NDArray[np.int64]) -> float:
-    """Mean accuracy of the rows' seeds less that of the columns'."""
+    """Return the mean accuracy of the rows' seeds minus that of the columns' seeds."""
     rows, columns = (np.arange(size) / (size - 1) for size in table.shape)
     return float((table.sum(axis=1) @ rows - table.sum(axis=0) @ columns) / table.sum())

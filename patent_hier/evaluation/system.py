@@ -1,8 +1,8 @@
-"""Several networks as one system: their predictions, merged into those of the whole label tree.
+"""Merging of the predictions of several networks into those of one system over the whole label tree.
 
 A system is one network over the whole tree (``flat``, ``shared``), or ``root`` with a network below each of its labels.
-What comes out has the same form as the predictions of one network, so every score, threshold and comparison is made of
-:class:`NetworkPredictions` and of nothing else.
+The merged predictions have the same form as those of one network, so every score, threshold and comparison is computed
+from :class:`NetworkPredictions` alone.
 """
 
 from collections.abc import Mapping
@@ -36,17 +36,17 @@ from patent_hier.taxonomy.arithmetic import (
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SYSTEM = "system"
-_CHUNK = 16_384  # documents whose best labels are found at a time, so that temporary arrays stay small
+_CHUNK = 16_384  # documents merged at a time, so that temporary arrays stay small
 
 
 def merge(predictions: Mapping[str, NetworkPredictions]) -> NetworkPredictions:
-    """The predictions of a system.
+    """Merge the predictions of networks into those of a system.
 
     Args:
-        predictions: By node: one network alone, or ``root`` and one for each of its labels.
+        predictions: Predictions by node: one network alone, or ``root`` and one network for each of its labels.
 
     Raises:
-        IncompleteError: Naming every network that is missing.
+        IncompleteError: If networks are missing; the message names all of them.
         ArtifactError: If the networks did not score the same documents.
     """
     if len(predictions) == 1 and ROOT not in predictions:
@@ -54,7 +54,7 @@ def merge(predictions: Mapping[str, NetworkPredictions]) -> NetworkPredictions:
     known = predictions[ROOT].tree.labels(predictions[ROOT].tree.depth) if ROOT in predictions else ()
     if missing := [node for node in (ROOT, *known) if node not in predictions]:
         raise IncompleteError(
-            f"no result without node {', '.join(missing)}: not trained or failed; "
+            f"the result cannot be built without node {', '.join(missing)} (not trained or failed); "
             "run level=hier again (finished nodes are skipped), then aggregate"
         )
     root = predictions[ROOT]
@@ -78,7 +78,7 @@ def _merged(
     chosen: list[NDArray[np.intp]],
     top: LevelScores,
 ) -> LevelScores:
-    """One level of all parts; ``true`` and ``chosen`` are the rows whose true and predicted part each one is."""
+    """Merge one level of all parts; ``true`` and ``chosen`` are the rows that belong to and are routed to each part."""
     n = len(top.targets)
     sizes = [len(part.tree.labels(level)) if level in part.tree.levels else 0 for part in parts]
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
@@ -117,10 +117,11 @@ def _merged(
 def _best(
     parts: list[tuple[LevelScores, np.int32, NDArray[np.float32]]],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The best of all parts' best labels: exact, because a label outside its own part's best is below all of them.
+    """Return the best labels over all parts; exact, because a label below a part's best cannot be among them.
 
     Args:
-        parts: Scores of ``n`` documents, the first label's position in the whole, and what is added to the scores.
+        parts: For each part, scores of ``n`` documents, position of its first label in the level, and log-probability
+            to add to the scores.
     """
     names, values = [], []
     for own, start, prior in parts:
@@ -133,21 +134,22 @@ def _best(
 
 
 def _kept_ranks(names: NDArray[np.int32], codes: NDArray[np.intp]) -> NDArray[np.int32]:
-    """The target's place among the kept labels, ``(n,)``; their number stands for every further place."""
+    """Return the target's rank among the stored labels, ``(n,)``; the number of stored labels if it is not stored."""
     found = (names == codes[:, None]) & (codes >= 0)[:, None]
     places: NDArray[np.int32] = np.where(found.any(axis=1), found.argmax(axis=1), names.shape[1]).astype(np.int32)
     return places
 
 
 def aligned(own: NetworkPredictions, document_ids: NDArray[Any]) -> NetworkPredictions:
-    """Predictions in the order of some documents.
+    """Return predictions in the order of the given documents.
 
     Raises:
-        ArtifactError: If they are of other documents.
+        ArtifactError: If the predictions are for other documents.
     """
     if len(own) != len(document_ids):
         raise ArtifactError(
-            f"node {own.node} scored {len(own)} documents but another {len(document_ids)}; run both on the same split"
+            f"node {own.node} scored {len(own)} documents, but another node {len(document_ids)}; "
+            "run both on the same split"
         )
     if np.array_equal(own.document_ids, document_ids):
         return own
@@ -155,15 +157,15 @@ def aligned(own: NetworkPredictions, document_ids: NDArray[Any]) -> NetworkPredi
 
 
 def positions(wanted: NDArray[Any], present: NDArray[Any], where: str) -> NDArray[np.intp]:
-    """Where each wanted document stands, to bring two systems into the same order.
+    """Return the position of each wanted document, to bring two systems into the same order.
 
     Args:
-        wanted: ``(n,)`` document ids.
-        present: ``(m,)`` document ids without repetition.
-        where: What holds ``present``, for the error's message.
+        wanted: ``(n,)`` document ids to find.
+        present: ``(m,)`` document ids to search, without repetition.
+        where: Description of the source of ``present``, for the error message.
 
     Raises:
-        ArtifactError: Naming the first document that is not there.
+        ArtifactError: If a document is missing; the message names the first.
     """
     places = {document: place for place, document in enumerate(present.tolist())}
     rows = np.fromiter((places.get(document, -1) for document in wanted.tolist()), np.intp, len(wanted))
@@ -175,14 +177,14 @@ def positions(wanted: NDArray[Any], present: NDArray[Any], where: str) -> NDArra
 
 
 def with_truth(system: NetworkPredictions, labels: DocumentLabels) -> NetworkPredictions:
-    """A system with the corpus's labels for its targets, those too that no network knows.
+    """Return a system with the corpus's labels as targets, including labels that no network knows.
 
     Args:
-        system: Its documents are those of ``labels``, in that order.
-        labels: What the corpus says of them; levels below the system's are not read.
+        system: Predictions for the documents of ``labels``, in the same order.
+        labels: Labels of the documents in the corpus; levels below the system's are not used.
 
     Raises:
-        ArtifactError: If a network was scored against another label than the corpus's.
+        ArtifactError: If a network was scored against a label that differs from the corpus's.
     """
     levels = []
     for own in system.levels:
@@ -193,31 +195,31 @@ def with_truth(system: NetworkPredictions, labels: DocumentLabels) -> NetworkPre
             row = int(wrong.argmax())
             raise ArtifactError(
                 f"node {system.node} has target {own.targets[row]!r} for document {system.document_ids[row]!r}, "
-                f"the corpus {truth[row]!r}; run the node again on this corpus"
+                f"but the corpus has {truth[row]!r}; run the node again on this corpus"
             )
         codes = find_targets(system.tree, own.level, truth)
         lost = (codes >= 0) & (own.target_codes < 0)
         if lost.any():
             raise ArtifactError(
-                f"node {system.node} has no target for document {system.document_ids[int(lost.argmax())]!r}, the "
-                f"corpus {truth[int(lost.argmax())]!r}; run the node again on this corpus"
+                f"node {system.node} has no target for document {system.document_ids[int(lost.argmax())]!r}, but the "
+                f"corpus has {truth[int(lost.argmax())]!r}; run the node again on this corpus"
             )
         levels.append(replace(own, targets=truth, target_codes=codes))
     return replace(system, levels=tuple(levels))
 
 
 def scaled(network: NetworkPredictions, scalings: Scalings) -> NetworkPredictions:
-    """The predictions of a network with the heads of some levels recalibrated.
+    """Return the predictions of a network with the heads of some levels recalibrated.
 
-    From the first level that keeps only its best labels on there is no scaling: these joint probabilities follow those
-    of their ancestors.
+    Levels from the first one on that stores only its best labels are not scaled. Their joint probabilities change with
+    those of their ancestors.
     """
     if not changes(scalings, network.tree):
         return network
     if network.flat:
         leaves = network.levels[-1]
         if leaves.labels is not None:
-            return network  # nothing could be fitted to the leaves
+            return network  # scalings cannot be fitted to incomplete leaves
         new = scale(network.tree, sum_up(network.tree, leaves.log_prob), scalings, flat=True)
         return replace(network, levels=tuple(score_levels(network.tree, new, [own.targets for own in network.levels])))
     dense = network.dense
@@ -235,7 +237,7 @@ def scaled(network: NetworkPredictions, scalings: Scalings) -> NetworkPrediction
 
 
 def _shifted(own: LevelScores, shift: NDArray[np.float32], ancestor: NDArray[np.int32]) -> LevelScores:
-    """A level whose labels' ancestors became more or less probable, by ``shift`` ``(n, n_ancestors)``."""
+    """Return a level's scores after adding ``shift`` ``(n, n_ancestors)`` to the log-probabilities of its ancestors."""
     rows = np.arange(len(shift))
     known = np.maximum(own.target_codes, 0)
     target = np.where(own.target_codes >= 0, own.target_log_prob + shift[rows, ancestor[known]], -np.inf)
@@ -256,15 +258,15 @@ def _shifted(own: LevelScores, shift: NDArray[np.float32], ancestor: NDArray[np.
 
 
 def changes(scalings: Scalings, tree: LabelTree) -> bool:
-    """Whether any level of a tree is recalibrated."""
+    """Return whether the scalings change any level of a tree."""
     return any(scalings.get(level, IDENTITY) != IDENTITY for level in tree.levels)
 
 
 def scale(tree: LabelTree, joint: NDArray[np.float32], scalings: Scalings, flat: bool = False) -> NDArray[np.float32]:
-    """Joint log-probabilities ``(n, n_labels)`` with the heads of some levels recalibrated.
+    """Return joint log-probabilities ``(n, n_labels)`` with the heads of some levels recalibrated.
 
-    The order of siblings stays; that of labels with different parents may change. Each label's probability is still the
-    sum of its children's.
+    Siblings keep their order, but the order of labels with different parents may change. The probability of each label
+    is still the sum over its children.
     """
     if flat:
         leaves = scalings.get(tree.depth, IDENTITY)(joint[:, tree.leaves].astype(np.float64))
@@ -282,5 +284,5 @@ def scale(tree: LabelTree, joint: NDArray[np.float32], scalings: Scalings, flat:
     result[:, : len(top)] = new = joint_log_prob(top, log_softmax_siblings(top, logits))
     with np.errstate(invalid="ignore"):
         shift = np.where(np.isneginf(above), 0, new - above).astype(np.float32)
-    result[:, len(top) :] += np.take(shift, tree.ancestors(top.depth)[len(top) :], axis=1)  # heads as they were
+    result[:, len(top) :] += np.take(shift, tree.ancestors(top.depth)[len(top) :], axis=1)  # conditionals unchanged
     return result

@@ -1,4 +1,4 @@
-"""Scores on a label tree as torchmetrics metrics: they add up batches, and devices."""
+"""Scores on a label tree as torchmetrics metrics, which accumulate over batches and devices."""
 
 import torch
 from torch import Tensor
@@ -10,14 +10,15 @@ from patent_hier.taxonomy.tree import NONE, LabelTree
 
 
 class LevelAccuracy(Metric):
-    """The share of documents whose label is found, at each level; :meth:`compute` gives a scalar by level.
+    """The accuracy at each level; :meth:`compute` returns one scalar per level.
 
-    A document without a label at a level does not count there. A label that the tree lacks counts, as not found.
+    A document without a label at a level does not count there. A label that the tree lacks counts as an error.
 
     Args:
-        tree: The labels.
-        flat: As of the network; it decides how it answers, see :meth:`TreeSoftmax.best`.
-        top_k: A label is found if it is among so many with the highest joint probability; 1 asks for the answer.
+        tree: Label tree.
+        flat: Whether the network is flat, which determines its answer; see :meth:`TreeSoftmax.best`.
+        top_k: Number of most probable labels, by joint probability, among which the true label counts as a hit; 1 uses
+            the network's answer instead.
     """
 
     full_state_update = False
@@ -33,12 +34,12 @@ class LevelAccuracy(Metric):
             self.add_state(name, torch.zeros(len(tree.levels), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, joint: Tensor, target: Tensor) -> None:
-        """Count a batch.
+        """Add a batch.
 
         Args:
             joint: Joint log-probabilities, ``(batch, n_labels)``.
-            target: Paths, ``(batch, n_symbols, n_levels)``, the main one first: positions in the tree, -1 where there
-                is no label, -2 for a label that the tree lacks.
+            target: Paths as positions in the tree, ``(batch, n_symbols, n_levels)``, the main path first; -1 for no
+                label, -2 for a label that the tree lacks.
         """
         main = target[:, 0]
         found = self._softmax.best(joint) == main if self._top_k == 1 else self._ranks(joint, main) < self._top_k
@@ -46,11 +47,11 @@ class LevelAccuracy(Metric):
         self.total += (main != NONE).sum(0)
 
     def compute(self) -> dict[str, Tensor]:
-        """By level; 0 where no document has a label."""
+        """Return the accuracy by level; 0 for a level at which no document has a label."""
         return dict(zip(self._levels, (self.hits / self.total.clamp(min=1)).float(), strict=True))
 
     def _ranks(self, joint: Tensor, main: Tensor) -> Tensor:
-        """How many labels of its level stand before each true one, ``(batch, n_levels)``; of equals the first does."""
+        """Return the number of labels ranked before each true label, ``(batch, n_levels)``; ties by position."""
         own = joint.gather(1, main.clamp(min=0))
         columns = torch.arange(joint.shape[1], device=joint.device)
         ranks = []
@@ -61,10 +62,10 @@ class LevelAccuracy(Metric):
 
 
 class LevelMeans(Metric):
-    """The weighted mean of a number of each level, such as a loss; :meth:`compute` gives a scalar by level.
+    """The weighted mean of a quantity at each level, such as a loss; :meth:`compute` returns one scalar per level.
 
     Args:
-        tree: The labels.
+        tree: Label tree.
     """
 
     full_state_update = False
@@ -78,22 +79,22 @@ class LevelMeans(Metric):
             self.add_state(name, torch.zeros(len(tree.levels), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, values: Tensor, weights: Tensor) -> None:
-        """Add ``(n_levels,)`` means with their weights ``(n_levels,)``, such as the numbers of documents."""
+        """Add means ``(n_levels,)`` with weights ``(n_levels,)``, such as numbers of documents."""
         self.sums += values * weights
         self.weights += weights
 
     def compute(self) -> dict[str, Tensor]:
-        """By level; 0 where all weights are."""
+        """Return the mean by level; 0 for a level whose weights are all 0."""
         means = (self.sums / self.weights.clamp(min=1e-12)).float()
         return dict(zip(self._levels, means, strict=True))
 
 
 class HierarchicalF1(Metric):
-    """F1 over the labels of the true and the predicted path together, micro-averaged; :meth:`compute` gives a scalar.
+    """Micro-averaged F1 over the labels of the true and predicted paths; :meth:`compute` returns a scalar.
 
     Args:
-        tree: The labels.
-        flat: As of the network: the predicted path is that of its likeliest leaf, else the cascade's.
+        tree: Label tree.
+        flat: Whether the network is flat; its predicted path ends at the likeliest leaf, otherwise the cascade decides.
 
     Source: Kiritchenko, Matwin, Nock and Famili, "Learning and evaluation in the presence of class hierarchies", 2006.
     """
@@ -107,15 +108,15 @@ class HierarchicalF1(Metric):
         self.add_state("counts", torch.zeros(3, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, joint: Tensor, target: Tensor) -> None:
-        """Count a batch; arguments as of :meth:`LevelAccuracy.update`."""
+        """Add a batch; for the arguments see :meth:`LevelAccuracy.update`."""
         main, predicted = target[:, 0], self._softmax.best_path(joint)
         shared = (predicted == main) & (main >= 0)
         self.counts += torch.stack([shared.sum(), (predicted != NONE).sum(), (main != NONE).sum()])
 
     def scores(self) -> Hierarchical:
-        """Precision, recall and F1."""
+        """Return precision, recall and F1."""
         return f1_of_counts(*map(int, self.counts.tolist()))
 
     def compute(self) -> Tensor:
-        """F1, a scalar."""
+        """Return F1 as a scalar."""
         return torch.tensor(self.scores().f1, device=self.counts.device)

@@ -181,7 +181,7 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}",), 2, "needs either FILE or --abstract TEXT"),
         ((), 2, "MODEL"),
         (("{model}", "new.csv", "--top-k", "0"), 2, "top_k=0 is out of range"),
-        (("{model}", "new.csv", "--top-k", "131"), 2, "130 paths"),
+        (("{model}", "new.csv", "--top-k", "131"), 2, "use a number from 1 to 130"),
         (("{model}", "new.csv", "--top-k", "x"), 2, "--top-k"),
         (("{model}", "new.csv", "--batch-size", "0"), 2, "--batch-size 0"),
         (("{model}", "new.csv", "--text", "摘要,"), 2, "--text 摘要, contains an empty name"),

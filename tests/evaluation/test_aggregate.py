@@ -178,7 +178,7 @@ def test_a_level_without_documents_is_left_out_and_an_empty_part_refused():
     shallow = replace(made.merged, parts=np.array(["test" if p[3] is None else "val" for p in made.truth], object))
     assert any(path[3] is None for path in made.truth)
     assert "main_group" not in aggregate(shallow, made.labels).levels
-    with pytest.raises(ArtifactError, match="no prediction for part 'calibration'"):
+    with pytest.raises(ArtifactError, match="no predictions for part 'calibration'"):
         aggregate(made.merged, part="calibration")
     nothing = network("x", classes_of(A="01"), np.zeros((2, 2), np.float32), [(None, None)] * 2)
     with pytest.raises(DataError, match="no document of part test has a label at level section"):

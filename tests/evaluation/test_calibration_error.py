@@ -67,5 +67,5 @@ def test_a_calibrated_model_has_almost_no_error_and_an_overconfident_one_has():
 def test_wrong_input_is_refused():
     log_prob = log([[0.5, 0.5]])
     for arguments in ((log_prob, np.array([0, 1])), (log_prob[:0], np.array([], dtype=int)), (log_prob, [0], 0)):
-        with pytest.raises(DataError, match="calibration error"):
+        with pytest.raises(DataError, match="cannot compute the calibration error"):
             expected_calibration_error(*arguments)

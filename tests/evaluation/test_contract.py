@@ -112,7 +112,7 @@ def test_how_many_labels_are_many(size, dense):
     assert (own.labels is None) == dense
     if not dense:
         alone = NetworkPredictions("x", tree, np.array(list("ab")), np.full(2, "test"), (own,))
-        with pytest.raises(ArtifactError, match="node x keeps only the best 20 labels of its first level section"):
+        with pytest.raises(ArtifactError, match="node x stores only the best 20 labels of its first level section"):
             alone.scores()
     assert own.target_rank.tolist() == [0, 199]
 
@@ -231,13 +231,13 @@ def test_groups_are_written_where_there_are_any(tmp_path):
 
 def test_selection_keeps_every_column_together():
     assert made().select("test").document_ids.tolist() == ["b", "c"]
-    with pytest.raises(ArtifactError, match="node root has no prediction for part 'train'"):
+    with pytest.raises(ArtifactError, match="node root has no predictions for part 'train'"):
         made().select("train")
     chosen = made().take(np.array([3, 0]))
     assert (chosen.document_ids.tolist(), chosen.parts.tolist()) == (["d", "甲"], ["calibration", "val"])
     assert chosen.level("class").targets.tolist() == ["A61", "A01"]
     assert np.array_equal(chosen.level("subgroup").log_prob, made().level("subgroup").log_prob[[3, 0]])
-    with pytest.raises(ArtifactError, match="node root has no scores of level x; it has section, class"):
+    with pytest.raises(ArtifactError, match="node root has no scores for level x; it has section, class"):
         made().level("x")
 
 
@@ -260,7 +260,7 @@ WRONG = {
     "minus infinity": (level(0, log_prob=np.full((4, 3), -np.inf, np.float32)), "not normalised"),
     "infinity": (level(2, log_prob=np.full((4, 3), np.inf, np.float32)), "level subclass is not normalised"),
     "more than all": (level(4, log_prob=np.zeros((4, 5), np.float32)), "level subgroup is not normalised"),
-    "another width": (level(4, log_prob=np.zeros((4, 4), np.float32)), r"shape \(4, 4\) but there are 5 labels"),
+    "another width": (level(4, log_prob=np.zeros((4, 4), np.float32)), r"shape \(4, 4\), but the level has 5 labels"),
     "a rank below 0": (level(1, target_rank=np.full(4, -1, np.int32)), "target_rank of level class is out of range"),
     "a rank too high": (level(1, sibling_rank=np.full(4, 9, np.int32)), "sibling_rank of level class is out of range"),
     "another label": (level(1, greedy=np.full(4, 4, np.int32)), "greedy of level class is out of range"),
@@ -293,7 +293,10 @@ def test_what_breaks_the_contract_is_not_written(tmp_path, case):
         ({"labels": np.full((4, KEPT), 260, np.int32)}, "labels of level class are not those of the tree"),
         ({"labels": np.full((4, KEPT), -2, np.int32)}, "labels of level class are not those of the tree"),
         ({"labels": np.zeros((4, 3), np.int32)}, "labels of level class are not those of the tree"),
-        ({"log_prob": np.arange(80, dtype=np.float32).reshape(4, KEPT)}, "log_prob of level class does not fall"),
+        (
+            {"log_prob": np.arange(80, dtype=np.float32).reshape(4, KEPT)},
+            "log_prob of level class is not in descending order",
+        ),
     ],
 )
 def test_what_breaks_it_at_a_sparse_level(tmp_path, changes, message):
@@ -314,14 +317,14 @@ def facts(**changes):
 
 
 DAMAGE = {
-    "no part": (lambda table: table.drop_columns(["part"]), "holds no predictions"),
+    "no part": (lambda table: table.drop_columns(["part"]), "does not hold predictions"),
     "a column less": (lambda table: table.drop_columns(["class.greedy"]), r"column class\.greedy is missing"),
     "no metadata": (lambda table: table.replace_schema_metadata({}), "lacks the node or the tree"),
     "no node": (facts(node=None), "lacks the node or the tree"),
-    "no JSON": (facts(tree="{"), "holds no predictions"),
-    "no UTF-8": (facts(tree=b"\xff"), "holds no predictions"),
-    "no tree": (facts(tree="[1, 2]"), "this is no label tree"),
-    "a deep tree": (facts(tree="[" * 10**5), "no label tree"),
+    "no JSON": (facts(tree="{"), "does not hold predictions"),
+    "no UTF-8": (facts(tree=b"\xff"), "does not hold predictions"),
+    "no tree": (facts(tree="[1, 2]"), "this is not a label tree"),
+    "a deep tree": (facts(tree="[" * 10**5), "does not hold a label tree"),
     "another tree": (facts(tree=json.dumps(classes_of(A="01").as_dict())), "of level section"),
     "rows twice": (lambda table: pa.concat_tables([table, table]), "occurs twice"),
     "numbers for ids": (put("document_id", pa.array(range(4))), "column document_id is int64, not string"),

@@ -118,9 +118,9 @@ def test_of_many_equal_leaves_the_first_are_first():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"top_k": 0}, "top_k=0 is out of range; the system knows 3 paths"),
+        ({"top_k": 0}, "top_k=0 is out of range; use a number from 1 to 3, the number of paths"),
         ({"top_k": 4}, "top_k=4 is out of range"),
-        ({"beam": 0}, "beam=0 is out of range; give 1 to 2"),
+        ({"beam": 0}, "beam=0 is out of range; use a number from 1 to 2"),
         ({"beam": 3}, "beam=3 is out of range"),
     ],
 )

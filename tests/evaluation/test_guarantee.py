@@ -233,5 +233,5 @@ def test_the_guarantee_holds_in_resampled_calibrations(too_sure):
 )
 def test_numbers_out_of_range(targets, error):
     own = drawn(30, 1)
-    with pytest.raises(ConfigError, match="out of range; give a fraction above 0 and below 1"):
+    with pytest.raises(ConfigError, match="out of range; use a fraction above 0 and below 1"):
         choose_thresholds(own, own, targets, error)

@@ -82,5 +82,5 @@ def test_a_member_of_other_labels_is_refused():
     paths = paths_of(DEEP, 10)
     own = member(DEEP, paths, (1, 1, 1), 1)
     smaller = tree_of([("A0", "A00", "A000"), ("A1", "A10", "A100")])
-    with pytest.raises(ArtifactError, match="combine again"):
+    with pytest.raises(ArtifactError, match="combine the members again"):
         PathPool(np.ones((1, 3)), np.zeros(3))([own], smaller)

@@ -107,14 +107,14 @@ def test_what_cannot_be_pooled_is_refused():
     one, two = probabilities(AB, [[0.5, 0.5]]), probabilities(AB, [[0.5, 0.5]] * 2)
     with pytest.raises(ConfigError, match="at least one member"):
         pool([], [])
-    with pytest.raises(ArtifactError, match=r"scored \[1, 2\] documents"):
+    with pytest.raises(ArtifactError, match=r"different numbers of documents: \[1, 2\]"):
         pool([one, two], [1, 1])
     for weights in ([1.0], [1.0, -0.1], [1.0, float("nan")], [1.0, float("inf")]):
-        with pytest.raises(ConfigError, match=r"weights .* for 2 members"):
+        with pytest.raises(ConfigError, match=r"weights .* do not fit 2 members"):
             pool([one, one], weights)
-    with pytest.raises(ArtifactError, match="flat classifiers and others cannot be pooled"):
+    with pytest.raises(ArtifactError, match="flat and hierarchical classifiers cannot be pooled"):
         pool([one, probabilities(AB, [[0.5, 0.5]], flat=True)], [1, 1])
-    with pytest.raises(ArtifactError, match="2 targets for 1 scored documents"):
+    with pytest.raises(ArtifactError, match="2 targets for 1 documents"):
         fit_weights([one], AB, np.zeros((2, 1), np.int32))
 
 

@@ -118,5 +118,5 @@ def test_other_files_are_refused(content, tmp_path):
 
 def test_a_profile_of_another_system_is_refused(reference, tmp_path):
     (tmp_path / PROFILE_FILE).write_text(json.dumps(reference.as_dict()), "utf-8")
-    with pytest.raises(ArtifactError, match="labels of another system"):
+    with pytest.raises(ArtifactError, match="the labels belong to another system"):
         load_reference(tmp_path, classes_of(A="01", C="07"))

@@ -98,7 +98,7 @@ def test_what_cannot_be_derived_is_refused():
             whole(missing)
     for n in (0, 2):
         other = TreeScores(classes_of(B="05").under("section", "B")[0], np.zeros((n, 1), np.float32))
-        with pytest.raises(ArtifactError, match=f"node B scored {n} documents but root 1"):
+        with pytest.raises(ArtifactError, match=f"node B scored {n} documents, but root 1"):
             whole({"root": root, "A": local, "B": other})
 
 

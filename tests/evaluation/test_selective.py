@@ -92,7 +92,7 @@ def test_known_targets():
     assert at_least(chosen, 0.81).target == 0.9
     assert at_least(chosen, 0.01).target == 0.8
     for wrong in (0.0, -1, 0.91, 2, float("nan")):
-        with pytest.raises(ConfigError, match=r"out of range; give a fraction above 0 and up to 0\.9"):
+        with pytest.raises(ConfigError, match=r"out of range; use a fraction above 0 and up to 0\.9"):
             at_least(chosen, wrong)
 
 

@@ -88,5 +88,5 @@ def test_a_rule_survives_json_and_anything_else_is_refused():
         {"documents": 1, "thresholds": {"section": 0.2, "class": "high"}},
         {"documents": None, "thresholds": {"section": 0.2, "class": 0.1}},
     ):
-        with pytest.raises(ArtifactError, match=r"thresholds for sets of labels cannot be read .* export it again"):
+        with pytest.raises(ArtifactError, match=r"thresholds for label sets cannot be read .* export the model again"):
             SetRule.from_dict(content, ("section", "class"))

@@ -83,6 +83,6 @@ def test_a_system_without_val_cannot_be_planned(made):
     assert calibrate({"flat": own}).confidence == 0.95
     assert calibrate({"flat": own}, error=0.1).confidence == 0.9
     without = own.take((own.parts != "val").nonzero()[0])
-    with pytest.raises(ArtifactError, match="no prediction for part 'val'"):
+    with pytest.raises(ArtifactError, match="no predictions for part 'val'"):
         calibrate({"flat": without})
     assert calibrate({"flat": own.take((own.parts != "calibration").nonzero()[0])}) is None

@@ -352,7 +352,7 @@ def test_no_answer_is_deeper_than_asked(deep, linear):
     assert (forced.decision.label, forced.decision.confidence) == (subgroup[:3], 1)
     with pytest.raises(ConfigError, match="level subgroup is unknown; this tree has section, class"):
         linear.predict(TEXTS[:1], depth="subgroup")
-    with pytest.raises(ConfigError, match="top_k=9 is out of range; the system knows 8 paths"):
+    with pytest.raises(ConfigError, match="top_k=9 is out of range; use a number from 1 to 8,"):
         deep.predict(TEXTS[:1], 9, depth="section")
 
 
@@ -390,7 +390,7 @@ def test_wrong_arguments_are_refused(linear):
         ({"top_k": 1000}, "top_k=1000"),
         ({"force": "Z"}, "label 'Z' does not exist in this system; similar labels are A, B, C, D, E, F, G, H"),
         ({"exclude": ["G01", "Z"]}, "label 'Z' does not exist in this system"),
-        ({"exclude": "A,B,C,D,E,F,G,H"}, "no label is left: force=nothing lies within exclude=A,B,C,D,E,F,G,H"),
+        ({"exclude": "A,B,C,D,E,F,G,H"}, "no label is left with force=none and exclude=A,B,C,D,E,F,G,H"),
         ({"beam": 9}, "beam=9"),
         ({"target_accuracy": 1.5}, "target accuracy 1.5 is out of range"),
         ({"target_accuracy": 0}, "target accuracy 0 is out of range"),

@@ -161,7 +161,7 @@ def test_number_of_paths(made):
     system = load_system(made.result("textcnn", "flat"))
     assert len(paths_by(system, ["一种装置"], 130)[0]) == len(system.tree.labels("class")) == 130
     for top_k in (0, -1, 131):
-        with pytest.raises(ConfigError, match=f"top_k={top_k} is out of range.*130 paths"):
+        with pytest.raises(ConfigError, match=f"top_k={top_k} is out of range; use a number from 1 to 130,"):
             paths_by(system, ["一种装置"], top_k)
 
 

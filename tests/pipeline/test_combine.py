@@ -142,7 +142,11 @@ def _other_part(own):
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(_fewer, "documents but another"), (_other_document, "is not in the predictions of"), (_other_part, "parts")],
+    [
+        (_fewer, "documents, but another node"),
+        (_other_document, "is not in the predictions of"),
+        (_other_part, "parts"),
+    ],
 )
 def test_other_documents_are_refused(change, words, copied):
     runs, results = copied
