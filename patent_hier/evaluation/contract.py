@@ -265,14 +265,16 @@ def _lists(values: NDArray[Any]) -> Any:
 def _strings(table: pa.Table, name: str) -> NDArray[Any]:
     kind = table.schema.field(name).type
     if not pa.types.is_string(kind):
-        raise ArtifactError(f"column {name} is {kind}, not string; {_AGAIN}")
+        raise ArtifactError(f"column {name} has type {kind}, not string; {_AGAIN}")
     return table[name].to_numpy(zero_copy_only=False)
 
 
 def _numbers(table: pa.Table, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     column = table[name]
     if column.null_count or not column.type.equals(pa.from_numpy_dtype(np.dtype(dtype))):
-        raise ArtifactError(f"column {name} is {column.type} with {column.null_count} nulls; {_AGAIN}")
+        raise ArtifactError(
+            f"column {name} has the wrong type or nulls (type {column.type}, nulls: {column.null_count}); {_AGAIN}"
+        )
     return column.to_numpy()
 
 
@@ -280,11 +282,11 @@ def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
     def matrix(name: str, dtype: type[np.generic]) -> NDArray[Any]:
         kind = table.schema.field(f"{level}.{name}").type
         if not pa.types.is_fixed_size_list(kind) or not kind.value_type.equals(pa.from_numpy_dtype(np.dtype(dtype))):
-            raise ArtifactError(f"column {level}.{name} is {kind}; {_AGAIN}")
+            raise ArtifactError(f"column {level}.{name} has the wrong type {kind}; {_AGAIN}")
         column = cast("Any", table[f"{level}.{name}"].combine_chunks())
         flat = column.flatten()
         if column.null_count or flat.null_count:
-            raise ArtifactError(f"column {level}.{name} holds nulls; {_AGAIN}")
+            raise ArtifactError(f"column {level}.{name} contains nulls; {_AGAIN}")
         return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(table.num_rows, kind.list_size)
 
     if missing := [name for name in _PER_LEVEL if f"{level}.{name}" not in table.column_names]:

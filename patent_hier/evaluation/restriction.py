@@ -95,7 +95,7 @@ def _below(tree: LabelTree, positions: Sequence[int]) -> NDArray[np.bool_]:
 
 
 def _count_up(tree: LabelTree, ends: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Count, for each label, the given path ends at or below it, ``(n_labels,)``."""
+    """Count the given path ends at or below each label, ``(n_labels,)``."""
     counts = ends.astype(np.intp)
     for level in reversed(tree.levels[1:]):
         own = tree.span(level)

@@ -87,7 +87,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6(2),
     1979.
     """
-    from statsmodels.stats.multitest import multipletests  # imported here: it takes most of a second
+    from statsmodels.stats.multitest import multipletests  # imported here because it takes most of a second
 
     return [float(value) for value in multipletests(p_values, method="holm")[1]]
 
@@ -135,7 +135,7 @@ def _table(first: Hits, second: Hits, names: str = "the two systems") -> NDArray
 
 
 def _test(table: NDArray[np.int64]) -> McNemar:
-    from statsmodels.stats.contingency_tables import mcnemar  # imported here: it takes most of a second
+    from statsmodels.stats.contingency_tables import mcnemar  # imported here because it takes most of a second
 
     return McNemar(int(table[1, 0]), int(table[0, 1]), float(mcnemar(table, exact=True).pvalue))
 

@@ -160,7 +160,7 @@ def _families(parents: Positions) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def best_path(tree: LabelTree, conditional: Scores) -> NDArray[np.int32]:
-    """Search greedily: return the likeliest child of the root, its likeliest child, and so on, ``(rows, n_levels)``.
+    """Return the greedy path: the likeliest child of the root, its likeliest child, and so on, ``(rows, n_levels)``.
 
     Entries below a label without children are :data:`NONE`. Ties go to the first label.
     """
@@ -207,7 +207,7 @@ def best_columns(scores: NDArray[np.floating[Any]], k: int) -> NDArray[np.int32]
 
 
 def _best_of_blocks(scores: NDArray[np.floating[Any]], k: int) -> NDArray[np.int32]:
-    """Do the same for many columns: the ``k`` highest are in the ``k`` blocks of columns with the highest maxima."""
+    """Return the ``k`` highest of many columns; they are in the ``k`` blocks of columns with the highest maxima."""
     n, size = scores.shape
     maxima = np.maximum.reduceat(scores, np.arange(0, size, _BLOCK), axis=1)
     blocks = np.sort(best_columns(maxima, k), axis=1)  # in column order, so that ties still go to the first

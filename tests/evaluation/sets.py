@@ -33,12 +33,12 @@ def made_up(n, n_labels, seed=0, parts=None, ties=False):
 
 
 def ranked(scores):
-    """Codes, the most probable first; of equals the first code."""
+    """Return codes, the most probable first; ties go to the first code."""
     return sorted(scores, key=lambda code: (-scores[code], code))
 
 
 def named(scores, threshold):
-    """The set that a threshold names: the best label, and all others from it on, at most 20."""
+    """Return the set for a threshold: the best label and all others at or above the threshold, at most 20."""
     order = ranked(scores)[:20]
     return {order[0], *(code for code in order if scores[code] >= np.log(threshold))}
 

@@ -1,4 +1,4 @@
-"""Systems of several networks at random, and what they answer, written document by document."""
+"""Random systems of several networks, and their answers computed document by document."""
 
 from types import SimpleNamespace
 
@@ -58,7 +58,7 @@ def _network(node, tree, targets, parts, seed):
 
 
 def by_hand(made, part="test"):
-    """What the networks' own scores say of each document of a part.
+    """Compute the answers for each document of a part from the networks' own scores.
 
     Returns:
         For each a namespace: ``path``, the true one; ``greedy``, a code or None for each level; ``ranked``, by level

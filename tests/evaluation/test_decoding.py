@@ -60,7 +60,7 @@ def test_a_beam_of_full_width_is_exact_and_one_of_width_1_greedy(tree, seed, fla
 
 
 def place_of(tree, label):
-    """Of two labels with one code the upper one."""
+    """The upper of two labels with the same code is used."""
     return tree.codes.tolist().index(label)
 
 

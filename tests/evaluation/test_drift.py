@@ -9,7 +9,7 @@ LEVELS = ("section",)
 
 
 def documents(n, seed, *, unseen=0.01, bigrams=0.2, length=20, latin=0.02, confidence=(4, 2), labels=(5, 3, 1, 1)):
-    """Documents at random; their letters, labels and confidences come from simple distributions."""
+    """Draw random documents; their letters, labels and confidences come from simple distributions."""
     rng = np.random.default_rng(seed)
     lengths = 3 + rng.poisson(length - 3, n)
     pairs = lengths - 1

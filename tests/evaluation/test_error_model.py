@@ -7,7 +7,7 @@ from patent_hier.evaluation.review import errors_found
 
 
 def documents(n=600, seed=0):
-    """Two hidden reasons of errors: confidence knows the first, a second signal knows the other."""
+    """Two hidden causes of errors: confidence reflects the first, another signal the second."""
     rng = np.random.default_rng(seed)
     first, second = rng.normal(size=(2, n))
     wrong = rng.random(n) < 1 / (1 + np.exp(-(first + 2 * second - 1)))
@@ -46,7 +46,7 @@ def test_plain_confidence_where_the_signals_say_less():
 
 
 def test_plain_confidence_where_the_difference_is_chance(monkeypatch):
-    """Equal orders have no difference; a small one is within its error, a large one is not."""
+    """Identical orders do not differ; a small difference is within its error, a large one is not."""
     _, confidence, wrong = documents()
     for noise, is_used in ((0.0, False), (0.02, False), (-3.0, True)):
         rng = np.random.default_rng(5)
@@ -56,7 +56,7 @@ def test_plain_confidence_where_the_difference_is_chance(monkeypatch):
 
 
 def test_the_standard_error_is_that_of_the_paired_difference():
-    """Near what many fresh samples show, and far below that of two orders each for itself."""
+    """The error is close to that over many fresh samples, and far below that of two orders drawn separately."""
     found = []
     for seed in range(200):
         signals, confidence, wrong = documents(400, seed)

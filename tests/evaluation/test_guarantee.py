@@ -77,7 +77,7 @@ def test_thresholds_go_down_test_by_test():
 
 
 def test_the_first_failure_ends_it():
-    """What follows a failure would pass by itself; it is not tried."""
+    """A threshold after the first failure would pass, but is not tested."""
     confidence, hits = np.linspace(1, 0, 1000), np.ones(1000, bool)
     hits[:8] = False
     start = confidence[29]
@@ -132,7 +132,7 @@ def test_documents_without_a_label_choose_no_threshold_of_that_level():
 
 
 def test_planning_documents_open_nothing_by_themselves():
-    """They are all right, those of calibration all wrong; and the other way round nothing is planned."""
+    """Planning documents are all right and calibration documents all wrong; vice versa, nothing is planned."""
     good, bad = (answers(np.full((300, 2), 0.9), np.full((300, 2), value)) for value in (True, False))
     assert set(choose_thresholds(bad, good, [0.8])[0].levels.values()) == {NEVER}
     assert set(choose_thresholds(good, bad, [0.8])[0].levels.values()) == {NEVER}
@@ -167,7 +167,7 @@ def test_a_higher_target_never_answers_deeper(seed, n, too_sure, early):
 
 
 def test_no_target_hides_deeper_answers_of_a_lower_one():
-    """By the order alone every target could take the highest one's thresholds; the depth decides."""
+    """The order alone would let every target use the thresholds of the highest one; the depth decides."""
     own, planning = drawn(4000, 1), drawn(4000, 2)
     chosen = rows(choose_thresholds(own, planning))
     depth = [(decided(own.confidence, row) + 1).mean() for row in chosen]
@@ -199,7 +199,7 @@ def former_rule(confidence, hits, target):
 
 
 def broken(thresholds, population, target):
-    """By level, and of all answers: whether the accuracy among the answers of a whole population is below a target."""
+    """Return, by level and for all answers, whether the accuracy in a whole population is below a target."""
     at = decided(population.confidence, thresholds)
     named = at[:, None] == np.arange(len(population.levels))
     right, n = (population.hits & named).sum(axis=0), named.sum(axis=0)
@@ -208,7 +208,7 @@ def broken(thresholds, population, target):
 
 @pytest.mark.parametrize("too_sure", [-0.1, 0.1])
 def test_the_guarantee_holds_in_resampled_calibrations(too_sure):
-    """200 draws of 1,000 documents from a population, whose confidence is wrong: at most 7 % break what was asked.
+    """In 200 draws of 1,000 documents from a population with wrong confidence, at most 7 % miss the target.
 
     The thresholds that this one replaced break it in a third of the draws or more: they hold on average only.
     """

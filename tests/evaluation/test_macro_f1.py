@@ -10,7 +10,7 @@ from tests.evaluation.test_metrics import macro_f1 as of_a_table
 
 
 def made_up(n: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Codes with gaps, labels with one document, answers that are no target, and none at all."""
+    """Codes with gaps, labels with one document, answers that are not a target, and no answer."""
     rng = np.random.default_rng(seed)
     targets = 7 * rng.geometric(0.2, n)
     answers = np.where(rng.random(n) < 0.5, targets, rng.choice([*range(0, 70, 7), 3, -1], n))

@@ -11,7 +11,7 @@ TRUE = np.array([[1.5, 0.5], [0.2, 1.0]])  # kinds x levels
 
 
 def drawn(tree, weights, n=4000, seed=1):
-    """What was measured, and true paths drawn with the probabilities that these weights make of it."""
+    """Draw scores, and true paths with the probabilities that the weights give to these scores."""
     rng = np.random.default_rng(seed)
     measured = [rng.normal(size=(n, len(tree))).astype(np.float32) for _ in weights]
     joint = joint_log_prob(tree, log_softmax_tree(tree.parents, weighted_by_level(tree.parents, measured, weights)))

@@ -42,7 +42,7 @@ def drawn(tree, n=1000, flat=False, seed=1):
 
 
 def test_each_level_has_what_it_needs():
-    """Only the heads of true parents count: those of a wrong section say nothing of its classes."""
+    """Only the heads of true parents count: the heads of a wrong section carry no information."""
     joint, paths = drawn(SIX, 1200)
     wrong = {"section": Scaling(1 / 0.6), "class": Scaling(1 / 2), "subclass": IDENTITY}
     scalings, choices = choose_scalings({"shared": network("shared", SIX, scale(SIX, joint, wrong), paths)})
@@ -122,7 +122,7 @@ def test_levels_from_the_first_sparse_one_on_have_none():
 
 
 def test_documents_that_say_nothing_are_left_out():
-    """Those without a label, of an unseen one, of an only child, of probability 0."""
+    """Documents are left out if their label is missing, unseen, an only child or of probability 0."""
     tree = classes_of(A="01", B="02 03", C="04")
     row = np.log(np.float32([0.5, 0.4, 0.1, 0.5, 0.3, 0.1, 0.1]))
     joint = np.tile(row, (5, 1))

@@ -44,7 +44,7 @@ def test_the_temperature_that_was_applied_is_found(temperature):
 
 
 def test_the_shape_that_is_needed_is_found():
-    """Too high probabilities where they are high, and right proportions among low ones: no temperature mends that."""
+    """High probabilities are too high, but low ones are in proportion: no temperature corrects that."""
     own = sampled(Scaling(1.0, 0.6))
     found = fit_scaling([own])
     assert found.shape < -0.2

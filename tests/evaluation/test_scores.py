@@ -120,7 +120,7 @@ def test_levels_below_a_depth_can_be_left_out():
 
 
 def test_a_label_may_come_behind_root_in_the_alphabet():
-    """Of another scheme: no node is told by the order of its name."""
+    """In another scheme, no node is identified by the order of its name."""
     tree = classes_of(x="1 2", z="1")
     system = {"shared": scores_of(tree)}
     assert derive(system, "x").tree.codes.tolist() == ["x1", "x2"]

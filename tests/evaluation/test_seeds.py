@@ -41,7 +41,7 @@ def test_interval_of_one_seed_is_near_wilson_and_more_documents_narrow_it():
 
 
 def test_equal_seeds_do_not_narrow_the_interval():
-    """Seeds are no new documents: three copies of one seed know as much about the test set as one."""
+    """Seeds are not new documents: three copies of one seed give the same interval as one."""
     one = random_hits(n_seeds=1)
     thrice = spread_of_hits(np.repeat(one, 3, axis=0), 2)
     assert np.diff(thrice.interval)[0] == pytest.approx(np.diff(spread_of_hits(one, 2).interval)[0], rel=0.1)

@@ -72,7 +72,7 @@ def test_members_that_agree_and_that_do_not():
 
 
 def test_members_with_other_labels():
-    """Labels stand elsewhere in their trees; what the system does not know of, or what is blocked, does not count."""
+    """Members have labels at other positions; labels that are unknown to the system or blocked do not count."""
     own = probabilities(TREE, [SURE])
     fewer = probabilities(classes_of(A="01"), [[1, 1]])
     more = probabilities(classes_of(A="01 21 23", H="01", B="60"), [[0.5, 0.25, 0.25, 0.1, 0.1, 0.3, 0.25, 0.25]])

@@ -65,7 +65,7 @@ def test_what_a_sparse_merge_keeps_is_what_a_dense_one_has(paths, unseen, monkey
 
 
 def test_sparse_by_hand_with_more_than_200_labels():
-    """Two networks of 150 classes each; the best of both stand in one list, B's shifted by A's labels."""
+    """Two networks with 150 classes each; the best of both are in one list, B's shifted by A's labels."""
     tree = tree_of([(s, f"{s}{k:03}") for s in "AB" for k in range(150)])
     root = network("root", tree.to_depth("section"), np.log(np.float32([[0.5, 0.5]])), [("B",)])
     nodes = {"root": root}

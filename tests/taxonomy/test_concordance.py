@@ -1,4 +1,4 @@
-"""What became of symbols, by tables as offices write them."""
+"""Concordances in the form in which offices publish them."""
 
 import datetime
 from pathlib import Path

@@ -40,7 +40,7 @@ def read(folder: Path, text: str, edition: str | None = None) -> LabelTree:
 
 
 def path_of(tree: LabelTree, code: str) -> list[str | None]:
-    """Its codes from the top."""
+    """Return the codes on the path to a label, from the top."""
     found: list[str | None] = tree.names(tree.paths(tree.locate([code])))[0].tolist()
     return found
 
