@@ -95,7 +95,7 @@ def test_what_is_missing_is_said_and_comes_back(what, copied, whole):
     (printed,) = [line for line in listings(copied.folder() / "report.md") if f"model={model} " in line]
     assert printed in done.err
     assert f"level={level}" in printed.split()
-    for language, note in (("en", "> **Missing.** "), ("zh", "> **缺失.** ")):
+    for language, note in (("en", "> **Missing.** "), ("zh", "> **缺失：** ")):
         (line,) = [line for line in texts(copied)[language].splitlines() if line.startswith(f"{note}{model}")]
         assert all(word in line for word in (model, str(seed), told))
         assert printed in listings(copied.folder() / ("report.md" if language == "en" else "report.zh.md"))
