@@ -74,7 +74,7 @@ def save_suite(suite: SuiteResult) -> None:
         "result.md": result_markdown(suite.result, suite.model, suite.demo, suite.notes),
     }
     files[CHARACTERS_FILE] = json.dumps(suite.characters.as_dict(), ensure_ascii=False, indent=2) + "\n"
-    files[DATA_CARD] = data_card(suite.data, suite.learnt)
+    files[DATA_CARD] = data_card(suite.data, suite.learnt, suite.demo)
     if suite.reference is not None:
         files[PROFILE_FILE] = json.dumps(suite.reference.as_dict(), ensure_ascii=False) + "\n"
     if suite.tree.titles:

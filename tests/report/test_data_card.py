@@ -89,3 +89,10 @@ def test_relatives_are_told_once_they_were_looked_for(corpus: Corpus, split: Pat
     facts = data_facts(corpus, split)
     assert facts["relations"]["applicant"] == {"test": 1, "share": 0.5}
     assert "Test documents with a related document in train: equal 0 (0.0 %)" in data_card(facts)
+
+
+def test_generated_documents_are_called_so(corpus: Corpus, split: Path) -> None:
+    facts = data_facts(corpus, split)
+    assert "Demo data: texts and symbols are generated." in data_card(facts, demo=True)
+    assert "patent office" not in data_card(facts, demo=True)
+    assert "Demo data" not in data_card(facts)
