@@ -45,7 +45,7 @@ def feedback(words: Sequence[str]) -> None:
     Raises:
         ConfigError: If options contradict each other or are out of range.
         DataError: If FILE is not a file of judgements, cannot be read, or lacks a judgement to delete.
-        ArtifactError: If FILE is of a newer version.
+        ArtifactError: If a newer version of the program wrote FILE.
         UnavailableError: If FILE cannot be written.
     """
     options = parsed(words, "file", since=str, until=str, export=Path, delete=[], delete_older_than=int)

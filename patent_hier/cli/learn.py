@@ -116,7 +116,9 @@ def _keep_records(learnt: "Learnt", facts: Mapping[str, Any]) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     if not 0 <= options.held_out < 1:
-        raise ConfigError(f"--held-out {options.held_out:g} is out of range; use a number from 0 to below 1")
+        raise ConfigError(
+            f"--held-out {options.held_out:g} is out of range; use a number of at least 0 and less than 1"
+        )
     if options.passes < 1:
         raise ConfigError(f"--passes {options.passes} is out of range; use 1 or more")
     refuse_other_system("learn", options.overrides)

@@ -105,7 +105,7 @@ def _together(words: Sequence[str]) -> int | None:
 
 
 def _dispatch(words: Sequence[str]) -> int | None:
-    """Run a command and return its exit status, if it has one of its own that is not an error."""
+    """Run a command; return the exit status that it sets for an outcome that is not an error, else None."""
     if not words or words[0] in (*_HELP, "help"):
         print(_help())
         return None

@@ -103,7 +103,8 @@ class _Attempt:
             settings, observers = compose_training([*self.shared, *(f"{key}={value}" for key, value in chosen.items())])
             if _data_of(plan_node(_at(settings, nodes_of(settings)[0]))) != self.data:
                 raise ConfigError(
-                    "a trial with another corpus, split or depth cannot be compared; search other settings"
+                    "trials with different corpora, splits or depths cannot be compared; "
+                    "remove these settings from the search"
                 )
             return self.trial.score(settings, ask, observers)
         except (Pruned, PatentHierError):

@@ -246,7 +246,8 @@ def share_out(need: Counts, available: Counts) -> Counts:
     """Distribute each row's supply over the columns in proportion to their need.
 
     Args:
-        need: Needs, ``(n_rows, n_columns)``; a negative need (a surplus) gets nothing. A row's sum is its supply.
+        need: Needs, ``(n_rows, n_columns)``; each row sums to what the row can supply. A column with a negative need, a
+            surplus, gets nothing.
         available: Supplies, ``(n_rows,)``.
 
     Returns:

@@ -147,7 +147,7 @@ class FeedbackStore:
 
         Raises:
             DataError: If the file is missing, cannot be opened, or is not a file of judgements; it is not changed.
-            ArtifactError: If it is of a newer version or damaged.
+            ArtifactError: If a newer version of the program wrote it, or it is damaged.
         """
         return cls(path, open_file(path, create=create), limit)
 

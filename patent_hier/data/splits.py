@@ -57,7 +57,7 @@ class SplitPlan(SplitSettings):
             raise ConfigError(f"split.test is {self.test}; use a number above 0 and below 1")
         for name, value in (("val", self.val), ("calibration", self.calibration)):
             if not 0 <= value < 1:
-                raise ConfigError(f"split.{name} is {value}; use a number from 0 to below 1")
+                raise ConfigError(f"split.{name} is {value}; use a number of at least 0 and less than 1")
         if self.val + self.calibration >= 1:
             raise ConfigError(
                 f"split.val + split.calibration is {self.val + self.calibration:g}, which leaves no training "

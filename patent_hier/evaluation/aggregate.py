@@ -86,7 +86,7 @@ def aggregate(
     own_labels = None if labels is None else labels.take(rows)
     if not has_label(system.levels[0]).any():
         raise DataError(
-            f"no document of part {part} has a label at level {system.levels[0].level}; check the split and the corpus"
+            f"no document in part {part} has a label at level {system.levels[0].level}; check the split and the corpus"
         )
     answered = answers(system)
     named = None if rule is None or calibrated is None else (rule, calibrated.take(rows))

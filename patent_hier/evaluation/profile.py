@@ -209,8 +209,9 @@ class Profile:
             raise ValueError("the labels belong to another system")
         most = {one.part: sums[one.whole] if one.whole else documents for one in measures_of(levels)}
         most[LENGTH.part] = _MOST_CHARACTERS
-        if not all(0 <= value <= most.get(name, _MOST_CHARACTERS) + _ROUNDING for name, value in sums.items()):
-            raise ValueError("a sum is out of range")  # this includes NaN
+        for name, value in sums.items():
+            if not 0 <= value <= most.get(name, _MOST_CHARACTERS) + _ROUNDING:  # this includes NaN
+                raise ValueError(f"the sum {name}={value} is out of range")
         return cls(levels, documents, bins, labels, sums)
 
 

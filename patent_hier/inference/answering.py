@@ -127,7 +127,7 @@ class Answering:
     Args:
         tree: All labels of the system.
         lookup: Returns the label lookup; called when the first label is named.
-        blocked: Labels that are never answered.
+        blocked: Labels that are never given as an answer.
     """
 
     def __init__(self, tree: LabelTree, lookup: Callable[[], LabelLookup], blocked: Blocked) -> None:

@@ -81,7 +81,7 @@ class Calibration:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the calibration as JSON-able values; the threshold of a level that is never answered is null."""
+        """Return the calibration as JSON-able values; the threshold of a level without answers is null."""
         thresholds = [
             {
                 "target": one.target,
@@ -118,7 +118,7 @@ class Calibration:
             sets = SetRule.from_dict(content.get("sets"), levels)
             confidence = float(content["confidence"])
             if not 0 < confidence < 1:
-                raise ValueError("the confidence is out of range")
+                raise ValueError("the confidence is not between 0 and 1")
             return cls(int(content["documents"]), confidence, scalings, choices, thresholds, measured, sets)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ArtifactError(

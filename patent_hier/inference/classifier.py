@@ -85,8 +85,8 @@ class HierarchicalClassifier:
                 system's own titles. It is exported with the system.
             convert: Character conversion applied to texts before they are read, instead of the one used in training:
                 ``t2s``, ``tw2sp`` or ``hk2s``.
-            blocked: List of places that are never answered (``code``, ``reason``, optionally ``level``), which replaces
-                ``blocked.csv`` in the system's folder. It is exported with the system.
+            blocked: Table of labels that are never given as an answer (``code``, ``reason``, optionally ``level``). It
+                replaces ``blocked.csv`` in the system's folder and is exported with the system.
 
         Raises:
             ConfigError: If the source is none of these.
@@ -342,7 +342,7 @@ class HierarchicalClassifier:
 
     @cached_property
     def blocked(self) -> Blocked:
-        """Places of the scheme that are never answered."""
+        """Labels of the scheme that are never given as an answer."""
         return self._given_blocked or Blocked(self.system.tree, {})
 
     @cached_property

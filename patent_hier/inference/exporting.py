@@ -58,7 +58,7 @@ class Export(NamedTuple):
         calibration: Scalings and thresholds; None without calibration documents.
         facts: Data, split and scores, as JSON-able values.
         license_name: The hub's identifier of the licence; None: unspecified.
-        blocked: Places that are never answered.
+        blocked: Places that are never given as an answer.
     """
 
     system: System

@@ -111,7 +111,7 @@ class Summary:
         raw: RawFormat,
         blocked: Collection[tuple[str, str]] = (),
     ) -> None:
-        """Add one row to the counts; ``blocked`` holds level and code of the labels that are never answered."""
+        """Add one row to the counts; ``blocked`` holds level and code of the blocked labels."""
         if prediction is None:
             self.faults[str(row.fault)] += 1
             return

@@ -79,7 +79,7 @@ def _require_networks(system: System) -> None:
             kind = one.settings.name if one.settings else "?"
             raise ConfigError(
                 f"{system.name}, node {one.node}: {kind} is an n-gram model, not a network, and cannot be written as "
-                "ONNX; export a system that consists of bertcnn, bert, textcnn or rnn only"
+                "ONNX; export a system that consists only of bertcnn, bert, textcnn or rnn"
             )
     if all(one.model is None for one in classifiers):
         raise ConfigError(

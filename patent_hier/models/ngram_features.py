@@ -1,4 +1,4 @@
-"""From n-gram counts to features: TF-IDF of unit length, and a block of context next to that of the text."""
+"""Features from n-gram counts: TF-IDF vectors of unit length, the context's features after the text's."""
 
 from dataclasses import dataclass, replace
 from typing import Any

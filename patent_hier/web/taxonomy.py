@@ -26,7 +26,7 @@ class Label:
         title: Title from the table that the model was trained or served with.
         zh: Short Chinese name from this package; available for sections and classes of the IPC.
         en: Short English name from this package; available for sections and classes of the IPC.
-        blocked: Whether the label is never answered because of a blocked place.
+        blocked: Whether the label is never given as an answer because a place is blocked.
     """
 
     code: str
@@ -62,7 +62,7 @@ class Taxonomy:
         tree: All labels, with their titles.
         lookup: Finds labels in any usual spelling.
         version: Version of the model.
-        blocked: Places that are never answered; they are returned like any other label, but marked.
+        blocked: Places that are never given as an answer; they are returned like any other label, but marked.
 
     Attributes:
         etag: Entity tag that changes with the labels, their titles and the blocked places.

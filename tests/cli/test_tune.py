@@ -100,7 +100,7 @@ def test_failing_trials_are_counted(place: Path) -> None:
     assert set(states) == {"complete", "failed"}
     assert f"{states.count('failed')} failed" in outcome.out
     outcome = tune(place, "split.seed=choice(2017,5)", "--trials", "4", study="splits")
-    assert "failed: a trial with another corpus, split or depth cannot be compared" in outcome.out
+    assert "failed: trials with different corpora, splits or depths cannot be compared" in outcome.out
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_level_without_documents_is_left_out_and_an_empty_part_refused():
     with pytest.raises(ArtifactError, match="no predictions for part 'calibration'"):
         aggregate(made.merged, part="calibration")
     nothing = network("x", classes_of(A="01"), np.zeros((2, 2), np.float32), [(None, None)] * 2)
-    with pytest.raises(DataError, match="no document of part test has a label at level section"):
+    with pytest.raises(DataError, match="no document in part test has a label at level section"):
         aggregate(nothing)
 
 

@@ -48,8 +48,8 @@ def test_one_with_temperatures_alone_is_read():
             "a temperature or shape is out of range",
         ),
         ("choices", {"class": {"method": "magic", "nll": {}}}, "the choice of level class is unknown"),
-        ("confidence", 1.0, "the confidence is out of range"),
-        ("confidence", float("nan"), "the confidence is out of range"),
+        ("confidence", 1.0, "the confidence is not between 0 and 1"),
+        ("confidence", float("nan"), "the confidence is not between 0 and 1"),
     ],
 )
 def test_another_form_is_refused_in_one_line(key, value, said):
