@@ -78,7 +78,7 @@ def _range(word: str, sweep: RangeSweep) -> Interval:
 def _interval(word: str, sweep: IntervalSweep) -> Interval:
     low, high, log = sweep.start, sweep.end, "log" in sweep.tags
     if low is None or high is None or not low < high:
-        raise ConfigError(f"{word} has no valid bounds; give the lower bound first")
+        raise ConfigError(f"{word} has invalid bounds; the lower one comes first and is less than the upper one")
     if log and low <= 0:
         raise ConfigError(f"{word}: a logarithmic scale needs bounds above 0")
     return Interval(low, high, log)

@@ -56,7 +56,9 @@ class Vocabulary:
         ids = tokenizer.get_vocab(with_added_tokens=True)
         self.pieces = sorted(ids, key=lambda piece: ids[piece])
         if sorted(ids.values()) != list(range(len(ids))):
-            raise ConfigError(f"the tokenizer's {len(ids)} ids have gaps, so it cannot be trimmed; use it unchanged")
+            raise ConfigError(
+                f"the tokenizer's {len(ids)} ids are not consecutive, so it cannot be trimmed; use it unchanged"
+            )
         self._ids = ids
         unknown = self._model.get("unk_token")
         self.unknown: int | None = self._model.get("unk_id") if self._kind == "Unigram" else ids.get(unknown)

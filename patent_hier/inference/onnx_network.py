@@ -195,8 +195,8 @@ def _compare(
         difference = float(np.abs(found - expected[rows]).max())
         if not difference <= MAX_DIFFERENCE:  # also rejects NaN
             raise ConfigError(
-                f"the ONNX file of {name} gives different scores for {where}: log-probabilities differ by "
-                f"{difference:.2g}, more than {MAX_DIFFERENCE:g}; {_INSTEAD}"
+                f"the ONNX file of {name} does not reproduce the network's scores for {where}: log-probabilities "
+                f"differ by {difference:.2g}, more than {MAX_DIFFERENCE:g}; {_INSTEAD}"
             )
         if (found[:, leaves].argmax(1) != expected[rows, leaves].argmax(1)).any():
             raise ConfigError(f"the ONNX file of {name} gives a different first label for {where}; {_INSTEAD}")

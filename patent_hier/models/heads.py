@@ -195,4 +195,6 @@ HEADS: dict[str, type[DocumentMatrixHead] | type[TokenHead] | type[ClsHead]] = {
 
 def _check_layers(n: int, num_layers: int) -> None:
     if not 1 <= n <= num_layers:
-        raise ConfigError(f"model.num_last_layers={n} is out of range; this encoder has layers 1 to {num_layers}")
+        raise ConfigError(
+            f"model.num_last_layers={n} is out of range; this encoder has {num_layers} layers, so use 1 to {num_layers}"
+        )

@@ -336,7 +336,8 @@ def _check_layers(model: ModelSettings, encoder: EncoderSettings, files: Encoder
     read, kept = model.influence().get("num_last_layers", 1), encoder.vector_layers
     if read > num_layers:
         raise ConfigError(
-            f"model.num_last_layers={read} is out of range; encoder {encoder.name} has layers 1 to {num_layers}"
+            f"model.num_last_layers={read} is out of range; encoder {encoder.name} has {num_layers} layers, "
+            f"so use 1 to {num_layers}"
         )
     if encoder.lower_states and kind not in STACKED:
         raise ConfigError(

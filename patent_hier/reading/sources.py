@@ -67,7 +67,7 @@ def _parts(given: str | Path | Sequence[str | Path]) -> list[Path]:
             raise DataError(f"{min(others)} is not a regular file; keep nothing but files in {path}")
         tables = [one for one in found if one.suffix.lower() in SUFFIXES]
         if not tables:
-            raise DataError(f"{path} is a folder without tables; add files that end in {', '.join(SUFFIXES)}")
+            raise DataError(f"{path} contains no tables; add files with names ending in {', '.join(SUFFIXES)}")
         if unknown := sorted(set(found) - set(tables)):
             raise DataError(f"{unknown[0]} is not a table; move it out of {path}, or use a pattern like {path}/*.csv")
         return sorted(tables, key=_natural)

@@ -125,7 +125,7 @@ class Feedback:
             stored = await self._on_thread(self._store, judgement)
         except RepeatedRequestError as error:
             raise RefusedError(
-                409, "repeated_id", "another judgement already has this request_id; generate a new one"
+                409, "repeated_id", "another judgement already has this request_id; generate a new request_id"
             ) from error
         except FullError as error:
             self._tell(error)

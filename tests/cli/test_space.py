@@ -42,7 +42,7 @@ def test_a_sweep_is_an_axis(word: str, axis: Choice | Interval) -> None:
         ("level=flat,shared", "level=flat,shared cannot be searched"),
         ("seed=1,2,3", "--seeds 3"),
         ("node=A,B", "cannot be searched"),
-        ("model.c=interval(5,1)", "give the lower bound first"),
+        ("model.c=interval(5,1)", "the lower one comes first"),
         ("model.c=tag(log,interval(0,1))", "bounds above 0"),
         ("model.c=tag(big,interval(1,2))", "the only tag is"),
         ("model.num_filters=range(1,3,2)", "fewer than two values"),

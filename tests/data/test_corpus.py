@@ -176,7 +176,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, content: bytes | None, messag
 
 
 def test_a_folder_may_be_empty(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a folder without tables"):
+    with pytest.raises(DataError, match="contains no tables"):
         check(tmp_path, LENIENT)
 
 

@@ -119,7 +119,7 @@ def test_unusable_files(content, message, tmp_path):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(DataError, match="is a folder without tables"):
+    with pytest.raises(DataError, match="contains no tables"):
         read(tmp_path)
     with pytest.raises(DataError, match=r"nowhere\.csv does not exist"):
         read(tmp_path / "nowhere.csv")

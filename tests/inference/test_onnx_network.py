@@ -87,11 +87,11 @@ def unknown_to_onnx(logits: Tensor, mask: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (by_length, "gives different scores for .* differ by .*, more than 0.0001"),
+        (by_length, "does not reproduce the network.s scores for .* differ by .*, more than 0.0001"),
         (by_batch, r"returns float32 \(3, 3\) for a batch of 1 "),
-        (by_longest, "gives different scores for "),
+        (by_longest, "does not reproduce the network.s scores for "),
         (by_first, "fails on a batch of 1 "),
-        (wrong_everywhere, "gives different scores for "),
+        (wrong_everywhere, "does not reproduce the network.s scores for "),
         (not_a_number, "differ by nan"),
         (narrow, r"returns float32 \(1, 2\) for "),
         (nearly_tied, "gives a different first label for "),

@@ -34,7 +34,7 @@ def test_what_names_no_parts(tmp_path: Path) -> None:
     for given, message in (
         ([], r"data.path=\[\] names no file"),
         (f"{tmp_path}/*.csv", "no file matches"),
-        (tmp_path, "is a folder without tables"),
+        (tmp_path, "contains no tables"),
     ):
         with pytest.raises(DataError, match=message):
             find_parts(given)
