@@ -85,7 +85,7 @@ class LevelResult:
         level: Name of the level.
         unseen_documents: Number of documents whose label never occurs in training; they count as errors.
         unseen_labels: Labels of these documents.
-        accuracy: Accuracy of the answer that a user gets: the level-by-level cascade for ``hier`` and ``shared``, the
+        accuracy: Accuracy of the answer: the level-by-level cascade for ``hier`` and ``shared``, the
             most probable label for ``flat``.
         top_1: Share of documents whose true label has the highest joint probability.
         top_3: Share of documents whose true label is among the three most probable.
