@@ -61,6 +61,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
 	@touch $@
+	@echo 'ready; next: source $(BIN)/activate, then patent-hier --help'
 
 reproduce: $(READY) ## Train all models once and write the paper's tables and figures; finished models are skipped
 	$(RUN) -m model=bertcnn,textcnn,rnn,linear level=hier $(parallel) $(own_settings)
@@ -136,6 +137,7 @@ INSTALL_DOCS = @$(BIN)/python -c 'import material, mkdocs_static_i18n, mkdocstri
 docs: $(READY) ## Build the site into build/site; a broken link or an unknown page is an error
 	$(INSTALL_DOCS)
 	$(BIN)/mkdocs build --strict
+	@echo 'site: build/site/index.html'
 
 docs-serve: $(READY) ## Show the site on http://127.0.0.1:8000 and rebuild it while you write; Ctrl-C ends it
 	$(INSTALL_DOCS)
