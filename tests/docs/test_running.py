@@ -27,7 +27,7 @@ def test_everything_on_the_page_runs(page: str, made: Path) -> None:
     """In the order of the page; each in a copy of the files, so that no page needs another."""
     world = made.parent / page.replace("/", "-")
     shutil.copytree(made, world)
-    python: list[str] = []
+    given, python = variables(world), list[str]()
     for block in blocks(page):
         if not block.is_run:
             continue
@@ -35,10 +35,10 @@ def test_everything_on_the_page_runs(page: str, made: Path) -> None:
             python.append(block.code)
             done = subprocess.run(
                 [sys.executable, "-c", _plain_trainer("\n".join(python))],
-                cwd=world, env={**environment(world), **variables(world)}, capture_output=True, text=True, timeout=900,
+                cwd=world, env={**environment(world), **given}, capture_output=True, text=True, timeout=900,
             )  # fmt: skip
         else:
-            done = bash(_script(block), world, **variables(world))
+            done = bash(_script(block), world, **given)
         assert done.returncode == 0, (block.code, done.stdout[-2000:], done.stderr[-2000:])
 
 

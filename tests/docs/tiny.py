@@ -29,7 +29,7 @@ def _further(words: list[str], named: set[str]) -> Iterator[str]:
     if words[0] in _FEW_ROWS and "data" not in named:
         yield "data.rows=400"
     if words[0] == "pretrain":
-        yield from ("architecture.num_hidden_layers=1", "architecture.hidden_size=32", "steps_per_round=5")
+        yield from ("architecture.num_hidden_layers=4", "architecture.hidden_size=32", "steps_per_round=5")
     elif words[0] in _TRAINING:
         models = next((word.removeprefix("model=") for word in words if word.startswith("model=")), "bertcnn")
         yield from _STEPS

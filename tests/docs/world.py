@@ -64,8 +64,6 @@ def make_world(folder: Path) -> Path:
     (world / "patents.txt").write_text("".join(f"{r['abstract']}\n" for r in rows), "utf-8")
     (world / "token.txt").write_text("a-token-of-the-office-0123456789\n", "utf-8")
     _write(world / "titles.csv", ("code", "level", "title"), _titles(corpus))
-    moved = next(r["main_group"] for r in rows if r["ipc_class"] == "D03")
-    _write(world / "concordance.csv", ("old", "new"), [(moved, "D05B1/00")])
     with contextlib.closing(FeedbackStore.open(world / "judgements.sqlite", create=True)) as store:
         for row in rows[:12]:
             store.add(judgement(text=row["abstract"], label=row["ipc_class"], level="class"))
@@ -74,6 +72,10 @@ def make_world(folder: Path) -> Path:
         world,
     )
     assert trained.returncode == 0, trained.stderr
+    (folder,) = (world / "cache" / "corpora").glob("demo-*")
+    symbols = Corpus.open(folder).column("main_group").drop_null().to_pylist()
+    moved = next(symbol for symbol in symbols if symbol.startswith("D03"))
+    _write(world / "concordance.csv", ("old", "new"), [(moved, "D05B1/00")])
     return world
 
 
