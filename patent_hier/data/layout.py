@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from patent_hier.data.headers import Match, field_of, find_known, find_named, fold_name
+from patent_hier.data.headers import Match, field_of, find_known, find_named, fold_loosely, fold_name, known_headers
 from patent_hier.data.raw import PAPER_COLUMNS, Layout, RawFormat
 from patent_hier.errors import DataError
 
@@ -41,6 +41,24 @@ def find_text(names: Sequence[str], fmt: RawFormat, source: object, needed: Sequ
         DataError: If a text column or another required column is missing or occurs twice.
     """
     return _Header(names, fmt, source, _TEXT_ADVICE).layout(needed=needed, explicit=needed)
+
+
+def accepted_headers(fmt: RawFormat, name: str) -> list[str]:
+    """Return the headers accepted for a column, for a reader outside Python; :func:`find_text` has the same order.
+
+    Args:
+        fmt: Format with the expected names.
+        name: A text column of the format, or our name of a column.
+
+    Returns:
+        The expected header, then the known headers of the same field, the preferred one first, all in the form of
+        :func:`patent_hier.data.headers.fold_loosely`.
+    """
+    ours = field_of(name)
+    if ours is None:
+        return [fold_loosely(name)]
+    own = fold_loosely(fmt.header_names.get(ours, name))
+    return list(dict.fromkeys((own, *known_headers()[ours])))
 
 
 class _Header:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from patent_hier.data.layout import accepted_headers
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.inference.answering import Asked
 from patent_hier.inference.classifier import HierarchicalClassifier
@@ -33,6 +34,7 @@ from patent_hier.web.messages import (
 )
 from patent_hier.web.taxonomy import Taxonomy
 
+_NUMBERS = ("publication_number", "application_number")  # of a document, the preferred one first
 _MOST_BLOCKED = 200  # places listed by /about
 _MOST_EXPLANATIONS = 8  # waiting explanations; each takes many passes
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
@@ -173,6 +175,7 @@ class Service:
         """Return facts about the system, for the page and for programs."""
         calibration = self.classifier.calibration
         data = self.classifier.facts.get("data") or {}
+        raw = self.classifier.system.raw
         return {
             "name": self.classifier.system.name,
             "version": self.classifier.version,
@@ -180,8 +183,10 @@ class Service:
             "data": {key: data.get(key) for key in ("name", "documents", "split")},
             "levels": list(self.taxonomy.levels),
             "labels": self.taxonomy.levels,
-            "text_fields": list(self.classifier.system.raw.text),
-            "context_fields": list(self.classifier.system.raw.context),
+            "text_fields": list(raw.text),
+            "text_headers": {name: accepted_headers(raw, name) for name in raw.text},
+            "number_headers": [accepted_headers(raw, name) for name in _NUMBERS],
+            "context_fields": list(raw.context),
             "has_sets": bool(calibration and calibration.sets),
             "has_neighbours": self._neighbours is not None,
             "feedback": self.feedback is not None,

@@ -1,7 +1,7 @@
 import pytest
 
 from patent_hier.data.headers import field_of, fold_loosely, known_headers
-from patent_hier.data.layout import find_columns, find_text
+from patent_hier.data.layout import accepted_headers, find_columns, find_text
 from patent_hier.data.raw import PAPER_COLUMNS, RawFormat
 from patent_hier.errors import ConfigError, DataError
 
@@ -81,6 +81,22 @@ def test_a_text_is_never_guessed_of_another_field() -> None:
         1,
         2,
     )
+
+
+@pytest.mark.parametrize(
+    "fmt", [RawFormat(text=("发明名称", "摘要")), RawFormat(columns={"title": "标题"}, text=("名称",))]
+)
+def test_accepted_headers_are_in_the_order_of_the_choice(fmt: RawFormat) -> None:
+    for name in fmt.text:
+        accepted = accepted_headers(fmt, name)
+        assert len(accepted) == len(set(accepted))
+        others = [own for own in fmt.text if own != name]
+        for place, preferred in enumerate(accepted):
+            names = [*others, *reversed(accepted[place:])]
+            if name not in names:
+                assert names[find_text(names, fmt, "x").text_positions[fmt.text.index(name)]] == preferred
+    assert accepted_headers(fmt, "publication_number") == list(known_headers()["publication_number"])
+    assert accepted_headers(fmt, "简介 (内部)") == ["简介内部"]
 
 
 def test_two_columns_of_one_name() -> None:

@@ -204,6 +204,9 @@ def test_facts(pair):
     assert service.get("/health").content == {"status": "ok", "model_version": classifier.version}
     assert about["levels"] == list(tree.levels)
     assert about["labels"] == {level: len(tree.labels(level)) for level in tree.levels}
+    assert about["text_fields"] == ["摘要"]
+    assert {name: own[:2] for name, own in about["text_headers"].items()} == {"摘要": ["摘要", "摘要中文"]}
+    assert [own[0] for own in about["number_headers"]] == ["公开号", "申请号"]
     description = service.get("/openapi.json").content
     assert {"/predict", "/batch", "/taxonomy", "/about", "/health", "/metrics"} == set(description["paths"])
 

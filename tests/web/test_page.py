@@ -5,12 +5,15 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from patent_hier.data.layout import find_text
+from patent_hier.data.raw import RawFormat
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.web.app import create_app
 from patent_hier.web.guard import ServiceSettings
@@ -294,6 +297,123 @@ def test_a_file_is_classified_and_given_back(open_page: Callable[..., Any], tmp_
     assert [line["document_id"] for line in lines[2:5]] == ["CN2A", "CN-empty", "CN3A"]
     assert all(line["text"].startswith("'=HYPERLINK") for line in lines if line["text"])
     assert [bool(line["error"]) for line in lines] == [n == 3 for n in range(231)]
+
+
+@pytest.fixture(scope="module")
+def title_service(made: World) -> Iterator[Client]:
+    """A model that was trained on the column 发明名称."""
+    yield from _service_of(made, "发明名称")
+
+
+@pytest.fixture(scope="module")
+def two_column_service(made: World) -> Iterator[Client]:
+    yield from _service_of(made, "发明名称", "摘要")
+
+
+def _service_of(made: World, *columns: str) -> Iterator[Client]:
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"))
+    own.system.raw = replace(own.system.raw, text=columns)
+    with serving(create_app(own, ServiceSettings(rate=0))) as client:
+        yield client
+
+
+@pytest.fixture
+def open_title_page(browser: Any, title_service: Client) -> Iterator[Callable[..., Any]]:
+    yield from _opening(browser, title_service)
+
+
+@pytest.fixture
+def open_two_column_page(browser: Any, two_column_service: Client) -> Iterator[Callable[..., Any]]:
+    yield from _opening(browser, two_column_service)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("公告号,专利名称", "文本 = 专利名称"),
+        ("公告号,标 题 (中文)", "文本 = 标 题 (中文)"),
+        ("公告号,TITLE", "文本 = TITLE"),
+        ("公告号,发明 名称,标题", ""),
+        ("公告号,标题,Title,摘要,名称", "文本 = 名称（未采用：标题、Title）"),
+        ("公告号,标题,专利名称", "文本 = 专利名称"),
+    ],
+)
+def test_columns_are_found_as_in_the_command_line(
+    open_title_page: Callable[..., Any], title_service: Client, tmp_path: Path, header: str, expected: str
+) -> None:
+    names = header.split(",")
+    layout = find_text(names, RawFormat(text=("发明名称",)), "x")
+    (tmp_path / "x.csv").write_text(f"{header}\nCN7A,{','.join(f'一种锁{n}' for n in range(1, len(names)))}\n", "utf-8")
+    (tmp_path / "x.jsonl").write_text(
+        json.dumps(dict(zip(names, ["CN7A", *(f"一种锁{n}" for n in range(1, len(names)))], strict=True))), "utf-8"
+    )
+    page = open_title_page()
+    for file in ("x.csv", "x.jsonl"):
+        page.set_input_files("#file", tmp_path / file)
+        page.wait_for_selector("#download:not([hidden])")
+        cells = page.locator("#rows td").all_inner_texts()
+        assert cells[:2] == ["CN7A", f"一种锁{layout.text_positions[0]}"]
+        assert page.locator("#answers").is_visible()
+        assert page.locator("#progress").is_visible()
+        assert page.locator("#columns").is_visible() == bool(expected)
+        assert page.locator("#columns").inner_text() == (f"按表头识别的列：{expected}" if expected else "")
+    page.click("#language")
+    page.set_input_files("#file", tmp_path / "x.csv")
+    page.wait_for_selector("#download:not([hidden])")
+    line = (layout.line("--text") or "").removesuffix("; use --text to choose others")
+    said = page.locator("#columns").inner_text().removeprefix("columns found by their headers: ")
+    assert said.startswith("text = ") == bool(expected)
+    assert line.endswith(said)  # before it the command line names columns that the page does not read
+
+
+def test_each_of_two_columns_is_found(open_two_column_page: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("摘要（英文）,Patent No,标题\n有一锁体,CN7A,一种锁\n", "utf-8")
+    page = open_two_column_page()
+    page.set_input_files("#file", tmp_path / "x.csv")
+    page.wait_for_selector("#download:not([hidden])")
+    assert page.locator("#rows td").all_inner_texts()[:2] == ["CN7A", "一种锁。有一锁体"]
+    assert shown(page, "#columns") == "按表头识别的列：文本（发明名称） = 标题，文本（摘要） = 摘要（英文）"
+
+
+@pytest.mark.parametrize("file", ["x.csv", "x.jsonl"])
+def test_a_file_without_its_columns_shows_what_it_has(
+    open_two_column_page: Callable[..., Any], tmp_path: Path, file: str
+) -> None:
+    names = ["公开号", "标题", "<b>权利要求</b>", "长" * 50, *(f"列{n}" for n in range(50))]
+    is_csv = file == "x.csv"
+    content = ",".join(names) + "\n" if is_csv else json.dumps(dict.fromkeys(names, "一种锁"))
+    (tmp_path / file).write_text(content, "utf-8")
+    page = open_two_column_page()
+    page.set_input_files("#file", tmp_path / file)
+    page.wait_for_selector("#batch-problem:not([hidden])")
+    long = "长" * 40
+    listed = "、".join([*names[:3], f"{long}…", *names[4:40], "…"])
+    assert shown(page, "#batch-problem") == f"文件必须包含以下各列：发明名称、摘要。文件中的列：{listed}。"
+    for selector in ("#progress", "#answers", "#columns", "#stop", "#download"):
+        assert page.locator(selector).is_hidden(), selector
+    page.click("#language")
+    page.set_input_files("#file", tmp_path / file)
+    page.wait_for_function("document.querySelector('#batch-problem').textContent.startsWith('The file must have')")
+    assert "these columns: 发明名称, 摘要. Its columns are 公开号, 标题, <b>" in shown(page, "#batch-problem")
+    (tmp_path / "x.txt").write_text("一种锁\n", "utf-8")
+    page.set_input_files("#file", tmp_path / "x.txt")
+    page.wait_for_selector("#download:not([hidden])")
+    assert page.locator("#batch-problem").is_hidden()
+    assert page.locator("#answers").is_visible()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "文件中没有可读取的文本。"), ("摘要,摘 要\n一,二\n", "文件中有多列名为 摘要，请只保留一列，其余改名。")],
+)
+def test_a_file_that_cannot_be_read(open_page: Callable[..., Any], tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "x.csv").write_text(content, "utf-8")
+    page = open_page()
+    page.set_input_files("#file", tmp_path / "x.csv")
+    page.wait_for_selector("#batch-problem:not([hidden])")
+    assert shown(page, "#batch-problem") == message
+    assert page.locator("#progress").is_hidden()
+    assert page.locator("#answers").is_hidden()
 
 
 def test_a_file_is_sorted_by_what_to_review_first(open_page: Callable[..., Any], tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ export async function classifyFile(file, facts, options) {
   const own = (running = new AbortController());
   begin(file);
   try {
-    const documents = await readFile(file, facts.about.text_fields);
+    const { documents, found } = await readFile(file, facts.about);
+    if (running !== own) return;
+    place("columns").textContent = found.length ? say().columns(found, facts.about.text_fields.length > 1) : "";
+    for (const id of ["columns", "progress", "stop"]) place(id).hidden = id === "columns" && !found.length;
     const answers = [];
     for (const portion of portions(documents, facts.about.limits)) {
       const asked = portion.filter((one) => one.text);
@@ -29,8 +32,10 @@ export async function classifyFile(file, facts, options) {
   } catch (problem) {
     if (problem.name === "AbortError") return;
     if (!(problem instanceof Problem)) throw problem;
+    if (running !== own) return; // another file is shown
     place("batch-problem").textContent = problem.message;
     place("batch-problem").hidden = false;
+    place("progress").hidden = !current;
   } finally {
     if (running === own) place("stop").hidden = true;
   }
@@ -50,8 +55,8 @@ export function stop() {
 }
 
 function begin(file) {
-  for (const id of ["batch-problem", "download"]) place(id).hidden = true;
-  for (const id of ["batch", "stop"]) place(id).hidden = false;
+  for (const id of ["batch-problem", "download", "columns", "progress", "stop", "answers"]) place(id).hidden = true;
+  place("batch").hidden = false;
   place("file-name").textContent = file.name;
   place("rows").replaceChildren();
   place("review").setAttribute("aria-sort", "none");
@@ -86,6 +91,7 @@ function show(answers, total, levels) {
   const more = (unreviewed ? ` ${say().unreviewed(unreviewed)}` : "") + (total > SHOWN ? ` ${say().shown(SHOWN)}` : "");
   place("tally").textContent = say().tally(counts, count("undecided"), errors) + more;
   current = { answers, levels };
+  place("answers").hidden = false;
   draw(place("rows").childElementCount);
 }
 

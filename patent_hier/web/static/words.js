@@ -21,6 +21,7 @@ const WORDS = {
     right: (p) => `（其中 ${p} 正确）`, noTargets: "该模型没有校准数据，不能设定目标准确率。",
     strange: { traditional: "文本含有大量训练集中极少出现的繁体字，概率可能偏高；请先转换为简体。", latin: "文本以拉丁字母为主，而模型用中文训练，概率可能偏高。", unseen: "文本中许多字符在训练集中极少出现，概率可能偏高。" },
     confidence: (p, level) => `${level}，${level === WORDS.zh.undecided ? "最高概率" : "概率"} ${p}`, version: (v) => `模型版本 ${v}`, rows: (a, b) => `${a} / ${b} 篇`,
+    columns: (found, isSeveral) => `按表头识别的列：${found.map((one) => `${isSeveral ? `文本（${one.field}）` : "文本"} = ${one.name}${one.others.length ? `（未采用：${one.others.join("、")}）` : ""}`).join("，")}`,
     tally: (counts, u, e) => `${counts.map(([name, n]) => `${name} ${n} 篇，`).join("")}拒答 ${u} 篇，出错 ${e} 篇`, shown: (n) => `表格仅显示前 ${n} 行，完整结果见下载文件。`,
     judging: "人工判定", isRight: "分类结果是否正确？", judgedRight: "正确", correctTo: "修正为…", belongs: "应归入哪个分类号？", choose: "选择…", thanks: "谢谢！",
     kept: "判定将连同文本保存到本单位的文件中。", saving: "正在保存……", savedRight: (label) => `${label} 正确，已保存`, unsent: (n) => `${n} 条判定未保存。`, saved: (from, to) => `${from} → ${to}，已保存`,
@@ -28,7 +29,7 @@ const WORDS = {
     keys: "↑ ↓ 移动，Enter 进入下级，Backspace 返回上级，Ctrl + Enter 选定，Esc 关闭。",
     footerStored: "分类结果仅供参考，不代表正式分类。文本仅发送至本机服务，不记入日志；提交判定时，文本会连同判定保存到本单位的文件中。",
     errors: { empty: "请先输入文本。", unsaved: "判定未能保存。", not_stored: "判定未能写入文件，没有保存，请稍后重试。", full: "保存判定的文件已满，判定没有保存，请联系管理员。", labels: "无法读取分类表。", long: "文本过长。", offline: "无法连接服务，请确认服务正在运行。", busy: "服务繁忙，请稍后重试。", noTexts: "文件中没有可读取的文本。",
-      noColumn: (names) => `文件必须包含以下各列：${names}。`, fileLarge: "文件过大（上限为 20 MB），请使用命令行工具 patent-hier predict。", bad: "无法对该文本分类。", bad_text: "文本中没有可读取的内容。", blocked_label: "该分类位置已停用，不能选用。" },
+      noColumn: (needed, names) => `文件必须包含以下各列：${needed.join("、")}。文件中的列：${names.join("、")}。`, twoColumns: (name) => `文件中有多列名为 ${name}，请只保留一列，其余改名。`, fileLarge: "文件过大（上限为 20 MB），请使用命令行工具 patent-hier predict。", bad: "无法对该文本分类。", bad_text: "文本中没有可读取的内容。", blocked_label: "该分类位置已停用，不能选用。" },
   },
   en: {
     title: "Patent classification", skip: "Skip to the text", theme: "Dark", label: "Abstract or title", classify: "Classify", example: "Example", clear: "Clear",
@@ -50,6 +51,7 @@ const WORDS = {
     right: (p) => ` (${p} of these are right)`, noTargets: "This model has no calibration, so you cannot set a target accuracy.",
     strange: { traditional: "This text has many Traditional Chinese characters, which are rare in the training data; probabilities may be too high. Convert it to Simplified Chinese first.", latin: "Most of this text is in Latin letters, but the model was trained on Chinese; probabilities may be too high.", unseen: "Many characters of this text are rare in the training data; probabilities may be too high." },
     confidence: (p, level) => `${level}, ${level === WORDS.en.undecided ? "highest probability" : "probability"} ${p}`, version: (v) => `Model version ${v}`, rows: (a, b) => `${a} / ${b} documents`,
+    columns: (found, isSeveral) => `columns found by their headers: ${found.map((one) => `${isSeveral ? `text ${one.field}` : "text"} = ${one.name}${one.others.length ? ` (not ${one.others.join(", ")})` : ""}`).join(", ")}`,
     tally: (counts, u, e) => `${counts.map(([name, n]) => `${n} with ${name.toLowerCase()}, `).join("")}${u} without an answer, ${e} with an error`, shown: (n) => `The table shows the first ${n} rows; the download contains all of them.`,
     judging: "Your judgement", isRight: "Is this right?", judgedRight: "Right", correctTo: "Change to…", belongs: "Where does it belong?", choose: "Choose…", thanks: "Thank you!",
     kept: "Your judgement and the text are stored in your office's file.", saving: "Saving…", savedRight: (label) => `${label} is right, saved`, unsent: (n) => (n === 1 ? "1 judgement was not saved." : `${n} judgements were not saved.`), saved: (from, to) => `${from} → ${to}, saved`,
@@ -57,7 +59,7 @@ const WORDS = {
     keys: "↑ ↓ to move, Enter to go down a level, Backspace to go up, Ctrl + Enter to choose, Esc to close.",
     footerStored: "Results support a human decision and are not an official classification. Texts are sent only to the service on this machine and are not logged. When you judge an answer, the text is stored with your judgement in your office's file.",
     errors: { empty: "Enter a text first.", unsaved: "The judgement was not saved.", not_stored: "The judgement could not be written and was not saved; try again in a moment.", full: "The judgement file is full, so the judgement was not saved; contact the administrator.", labels: "The labels cannot be loaded.", long: "The text is too long.", offline: "The service cannot be reached; check that it is still running.", busy: "The service is busy; try again in a moment.", noTexts: "The file contains no readable text.",
-      noColumn: (names) => `The file must have these columns: ${names}.`, fileLarge: "The file is too large (20 MB at most); use the command patent-hier predict.", bad: "This text cannot be classified.", bad_text: "The text has no readable content.", blocked_label: "This place of the scheme is blocked and cannot be chosen." },
+      noColumn: (needed, names) => `The file must have these columns: ${needed.join(", ")}. Its columns are ${names.join(", ")}.`, twoColumns: (name) => `The file has more than one column ${name}; rename all but one.`, fileLarge: "The file is too large (20 MB at most); use the command patent-hier predict.", bad: "This text cannot be classified.", bad_text: "The text has no readable content.", blocked_label: "This place of the scheme is blocked and cannot be chosen." },
   },
 };
 
