@@ -4,11 +4,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import openpyxl
 import pytest
 
+from patent_hier.cli.answers import show_prediction
 from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.inference.results import Decision, LabelPath, LabelScore, Prediction, Step
 from patent_hier.settings import FLAT
 from patent_hier.taxonomy.names import name_of
 from tests.commands import command
@@ -379,6 +382,21 @@ def test_the_doors_agree(made, new, tmp_path):
         first = json.loads(output.read_text("utf-8").splitlines()[0])
         assert first["model_version"] == expected.model_version
         assert first["decision"] == pytest.approx(expected.as_dict()["decision"])
+
+
+def test_an_undecided_answer_is_printed_with_the_likeliest_section(capsys):
+    names = SimpleNamespace(of=lambda code: "", nearest=lambda codes: "物理")
+
+    def shown(level, label, reason):
+        decision = Decision(level, label, 0.544, 0.9, reason)
+        path = LabelPath("G01", 0.4, (Step("section", "G", 0.544, 0.544), Step("class", "G01", 0.4, 0.74)))
+        levels = {"section": (LabelScore("G", 0.544),), "class": (LabelScore("G01", 0.4),)}
+        show_prediction("一种锁", Prediction(decision, (path,), levels, "v"), names)
+        return capsys.readouterr().out.splitlines()[1]
+
+    why = "no level can guarantee 90 %"
+    assert shown("undecided", None, why) == f"undecided   likeliest section: G 54.4 %   ({why})"
+    assert shown("section", "G", "x") == "section: G 物理   54.4 %   (x)"
 
 
 def test_blocked_places_are_told_and_never_answered(made, new, tmp_path):
