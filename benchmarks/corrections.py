@@ -87,7 +87,7 @@ class _Runs:
         """Return the accuracy of the most likely path by level."""
         output = self._folder / "predicted.csv"
         out = self._run("predict", str(result), str(documents), "--output", str(output), "--overwrite")
-        (line,) = (line for line in out.splitlines() if line.startswith("accuracy of the first"))
+        (line,) = (line for line in out.splitlines() if line.startswith("right answers by level"))
         return {level: float(value) for level, value in _ACCURACY.findall(line.partition("interval: ")[2])}
 
     def _result(self, *words: str) -> tuple[Path, float]:

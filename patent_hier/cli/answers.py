@@ -41,9 +41,8 @@ def show_prediction(text: str, prediction: Prediction, names: LabelNames) -> Non
     decision = prediction.decision
     explanation = prediction.explanation
     console.print(_coloured(explanation) if explanation else Text(_shortened(text), style="dim"))
-    label = f"{decision.label} {name_of_decision(prediction, names)}".rstrip() if decision.label else "undecided"
     console.print(
-        Text(f"{decision.level}: {label}   {100 * decision.confidence:.1f} %   ({decision.reason})", style="bold")
+        Text(f"{_answer(prediction, names)} {100 * decision.confidence:.1f} %   ({decision.reason})", style="bold")
     )
     console.print(_paths(prediction, names))
     for level, labels in (prediction.symbols or {}).items():
@@ -55,6 +54,15 @@ def show_prediction(text: str, prediction: Prediction, names: LabelNames) -> Non
         for span in sorted(explanation.spans, key=lambda span: -abs(span.score))[:_TOP]:
             console.print(Text(f"  {span.score:+.3f}  {one_line(explanation.text[span.start : span.end])}"))
     console.print()
+
+
+def _answer(prediction: Prediction, names: LabelNames) -> str:
+    """Return the answer up to its probability; without an answer, the likeliest label of the first level."""
+    decision = prediction.decision
+    if decision.label is None:
+        level, labels = next(iter(prediction.levels.items()))
+        return f"{decision.level}   likeliest {level}: {labels[0].label}"
+    return f"{decision.level}: {decision.label} {name_of_decision(prediction, names)}".rstrip() + "  "
 
 
 def _paths(prediction: Prediction, names: LabelNames) -> Table:

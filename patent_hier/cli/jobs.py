@@ -35,6 +35,7 @@ class Job:
         corpus: Corpus folder; empty if the job failed before it was known.
         error: The error's line; empty on success.
         exit_status: Exit status of the command if this job failed.
+        advises: Whether the error's line states what to change, so that the same command would fail again unchanged.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Job:
     corpus: str = ""
     error: str = ""
     exit_status: int = 0
+    advises: bool = False
 
 
 def read_jobs(folder: Path) -> list[Job]:
@@ -65,7 +67,8 @@ def refuse_failed(jobs: Sequence[Job]) -> None:
     """Raise if jobs failed, with one line in which an error shared by several jobs appears once.
 
     Raises:
-        JobsFailedError: With the failed jobs, unless all failed in the same way, and the number of finished ones.
+        JobsFailedError: With the failed jobs, unless all failed in the same way, and the number of finished ones. It
+            suggests the same command only if a job was interrupted or failed unexpectedly.
     """
     failed: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
@@ -79,8 +82,11 @@ def refuse_failed(jobs: Sequence[Job]) -> None:
         raise JobsFailedError(errors[0], status)
     lines = [f"{', '.join(_label(job, jobs) for job in group)} failed: {error}" for error, group in failed.items()]
     n_kept = len(jobs) - sum(map(len, failed.values()))
-    kept = f"the other {n_kept} of {len(jobs)} are kept; " if n_kept else ""
-    raise JobsFailedError(f"{'; '.join(lines)}; {kept}run the same command again to train only what is missing", status)
+    if n_kept:
+        lines.append(f"the other {n_kept} of {len(jobs)} are kept")
+    if not all(job.advises for group in failed.values() for job in group):
+        lines.append("run the same command again to train only what is missing")
+    raise JobsFailedError("; ".join(lines), status)
 
 
 def refuse_lost(error: Exception, folder: Path | None) -> None:

@@ -246,11 +246,12 @@ def _accuracies(summary: "Summary") -> Iterator[str]:
     for level, score in summary.accuracies.items():
         low, high = (100 * bound for bound in score.interval)
         fewer = f" of {score.n_documents} documents" if score.n_documents < most else ""
-        support = f"({low:.1f}-{high:.1f}, {score.n_classes_with_support} occur)"
+        n_labels = score.n_classes_with_support
+        support = f"({low:.1f}-{high:.1f}; {n_labels} {'label' if n_labels == 1 else 'different labels'})"
         parts.append(f"{level} {100 * score.value:.1f} %{fewer} {support}")
     yield (
-        f"accuracy of the first {summary.levels[-1]} with 95 % interval: {', '.join(parts)}; {most} documents with a "
-        f"true symbol, {summary.predicted - most} without a readable one"
+        f"right answers by level with 95 % interval: {', '.join(parts)}; {most} documents with a true symbol, "
+        f"{summary.predicted - most} without a readable one; documents seen in training make this too high"
     )
 
 

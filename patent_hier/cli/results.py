@@ -61,9 +61,10 @@ def report(words: Sequence[str]) -> None:
     settings = compose_settings(options.overrides)
     from patent_hier.pipeline.stages import ensure_data
     from patent_hier.report.build import PAGE_FILE, build_report, read_table_2
+    from patent_hier.report.tables import PAPER_NOTE
 
     folder, evidence = build_report(settings, *ensure_data(settings), options.output, options.overrides)
-    _print([read_table_2(folder)], [], settings.data.name)
+    _print([read_table_2(folder)], [] if settings.data.name == "demo" else [PAPER_NOTE], settings.data.name)
     print(one_line(f"report: {folder / PAGE_FILE} (open it in a browser)"))
     if evidence.missing:
         lacks = "; ".join(f"{item.name} seed={item.seed}: {', '.join(item.nodes)}" for item in evidence.missing)

@@ -18,7 +18,7 @@ from patent_hier.cli.launching import finished_first
 from patent_hier.cli.messages import DEBUG, describe, exit_status
 from patent_hier.cli.observers import configured_observers
 from patent_hier.cli.overrides import arranged, readable, refuse_misuse
-from patent_hier.errors import ConfigError, DataError, LostRanksError
+from patent_hier.errors import ConfigError, DataError, LostRanksError, PatentHierError, ProcessError
 from patent_hier.sanitize import one_line
 
 _HELP = ("-h", "--help")
@@ -78,7 +78,9 @@ def _job(config: DictConfig) -> float | None:
     try:
         return _run_node(config, job, folder)
     except Exception as error:  # recorded, so that other jobs continue and the command reports it at the end
-        write_outcome(replace(job, error=describe(error), exit_status=exit_status(error)), folder)
+        advises = isinstance(error, PatentHierError) and not isinstance(error, ProcessError)
+        failed = replace(job, error=describe(error), exit_status=exit_status(error), advises=advises)
+        write_outcome(failed, folder)
         if os.environ.get(DEBUG) == "1":
             raise
         if not isinstance(error, _OF_EVERY_JOB):

@@ -106,15 +106,24 @@ class Asked:
             return Decision(path.level, path.label, path.probability, None, self._reason(reason))
         candidates = {level: own[0] for level, own in levels.items()}
         candidates[path.level] = LabelScore(path.label, path.probability)  # a beam may have skipped likelier labels
-        said = []
+        said: list[str] = []
+        without: list[str] = []  # levels without a threshold, deepest first
         for level in reversed(candidates):
             label, confidence = candidates[level].label, candidates[level].probability
             least = self.thresholds.levels[level]
             if level == given_level or confidence >= least:
                 said.append(was_given if level == given_level else f"{level} {confidence:.3f} >= {least:.3f}")
-                return Decision(level, label, confidence, self.thresholds.target, self._reason(*said))
-            said.append(f"{level} {label} {confidence:.3f} < {_shown(least)}")
+                reason = self._reason(*said, *_without_threshold(without))
+                return Decision(level, label, confidence, self.thresholds.target, reason)
+            if least < NEVER:
+                said.append(f"{level} {label} {confidence:.3f} < threshold {least:.3f}")
+            else:
+                without.append(level)
         first = candidates[self.tree.levels[0]]
+        if all(least == NEVER for least in self.thresholds.levels.values()):
+            said.append(f"no level can guarantee {100 * self.thresholds.target:g} %")
+        else:
+            said += _without_threshold(without)
         return Decision(UNDECIDED, None, first.probability, self.thresholds.target, self._reason(*said))
 
     def _reason(self, *said: str) -> str:
@@ -210,5 +219,6 @@ def _likeliest(
     return [dict(zip(tree.levels, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _shown(threshold: float) -> str:
-    return f"{threshold:.3f}" if threshold < NEVER else "threshold (no threshold guarantees the target)"
+def _without_threshold(levels: Sequence[str]) -> list[str]:
+    """Return the phrase for levels, deepest first, at which no threshold guarantees the target; empty if none."""
+    return [f"no threshold for {', '.join(reversed(levels))}"] if levels else []

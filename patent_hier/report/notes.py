@@ -1,7 +1,7 @@
 """Notes below the tables of a result."""
 
 from patent_hier.evaluation.result import Result, Score, SetScores
-from patent_hier.report.tables import DEMO_NOTE, percent
+from patent_hier.report.tables import DEMO_NOTE, PAPER_NOTE, percent
 
 ABSENT = "-"  # ASCII, like all other cells, because a pipe may accept nothing else
 _MANY = 100  # documents per label; macro-F1's 95 % interval covered 93 % of simulations with 83, 82 % with 10
@@ -47,7 +47,9 @@ def notes_of(result: Result, demo: bool) -> list[str]:
                 f"{level.unseen_documents} documents have a {name} that training lacks, and count as errors: "
                 f"{shown}{f' and {rest} more' if rest > 0 else ''}."
             )
-    return [*notes, DEMO_NOTE] if demo else notes
+    if demo:
+        return [*notes, DEMO_NOTE]
+    return [*notes, PAPER_NOTE] if is_table_2(result) else notes
 
 
 def _notes_on_applicants(result: Result) -> list[str]:

@@ -104,7 +104,8 @@ def result_markdown(result: Result, name: str = "this run", demo: bool = False, 
     Args:
         result: Result of any system.
         name: Name of the model in the first table.
-        demo: Whether the corpus was generated; if so, a note says that the scores are not comparable with the paper.
+        demo: Whether the corpus was generated; if so, a note says that the scores are not comparable with the paper;
+            if not, a note below the paper's rows names their corpus.
         more: Further notes.
     """
     return grids_markdown(_grids(result, name, list(result.levels)), [*notes_of(result, demo), *more])

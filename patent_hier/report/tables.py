@@ -16,6 +16,7 @@ from patent_hier.sanitize import lines
 
 ABSENT = "–"
 DEMO_NOTE = "demo data: not comparable with the paper"
+PAPER_NOTE = "The paper's rows are for its own corpus; compare them only with results on that corpus."
 WIDTH = 120  # columns used for a file or a pipe
 
 _NARROW = 100  # columns; narrower terminals get less space between cells

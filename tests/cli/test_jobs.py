@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from patent_hier.cli.jobs import (
@@ -44,6 +46,18 @@ def test_one_failed_node_is_named_and_the_rest_kept():
         "node=A failed: out of memory; the other 2 of 3 are kept; "
         "run the same command again to train only what is missing"
     )
+
+
+def test_an_error_that_advises_does_not_suggest_the_same_command():
+    jobs = [replace(job, advises=True) if job.node == "A" else job for job in _jobs({"A": "lower x"})]
+    with pytest.raises(JobsFailedError) as caught:
+        refuse_failed(jobs)
+    assert str(caught.value) == "node=A failed: lower x; the other 2 of 3 are kept"
+    both = [replace(job, error="killed") if job.node == "B" else job for job in jobs]
+    with pytest.raises(
+        JobsFailedError, match="of 3 are kept; run the same command again to train only what is missing"
+    ):
+        refuse_failed(both)
 
 
 def test_different_errors_are_told_apart_in_one_line():

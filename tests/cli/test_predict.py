@@ -4,11 +4,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import openpyxl
 import pytest
 
+from patent_hier.cli.answers import show_prediction
 from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.inference.results import Decision, LabelPath, LabelScore, Prediction, Step
 from patent_hier.settings import FLAT
 from patent_hier.taxonomy.names import name_of
 from tests.commands import command
@@ -46,7 +49,9 @@ def test_default_output(made, new, tmp_path):
     accuracy, last = outcome.out.splitlines()
     hit = 100.0 * (lines[0]["class_1"] == "G01")
     assert f"class {hit:.1f} % (" in accuracy
-    assert accuracy.endswith("1 documents with a true symbol, 1 without a readable one")
+    assert accuracy.endswith(
+        "1 documents with a true symbol, 1 without a readable one; documents seen in training make this too high"
+    )
     assert re.fullmatch(
         r"2 documents, 1 rows with errors \(1 too_few_fields\), [\d.]+ s, [\d,]+ documents/s: new\.predicted\.csv", last
     )
@@ -381,6 +386,21 @@ def test_the_doors_agree(made, new, tmp_path):
         assert first["decision"] == pytest.approx(expected.as_dict()["decision"])
 
 
+def test_an_undecided_answer_is_printed_with_the_likeliest_section(capsys):
+    names = SimpleNamespace(of=lambda code: "", nearest=lambda codes: "物理")
+
+    def shown(level, label, reason):
+        decision = Decision(level, label, 0.544, 0.9, reason)
+        path = LabelPath("G01", 0.4, (Step("section", "G", 0.544, 0.544), Step("class", "G01", 0.4, 0.74)))
+        levels = {"section": (LabelScore("G", 0.544),), "class": (LabelScore("G01", 0.4),)}
+        show_prediction("一种锁", Prediction(decision, (path,), levels, "v"), names)
+        return capsys.readouterr().out.splitlines()[1]
+
+    why = "no level can guarantee 90 %"
+    assert shown("undecided", None, why) == f"undecided   likeliest section: G 54.4 %   ({why})"
+    assert shown("section", "G", "x") == "section: G 物理   54.4 %   (x)"
+
+
 def test_blocked_places_are_told_and_never_answered(made, new, tmp_path):
     model = made.result("linear", "hier")
     write_raw(new, *(raw_row(abstract=ABSTRACT, symbols=symbol) for symbol in ("G01S17/08", "A01B1/02", "")))
@@ -389,7 +409,10 @@ def test_blocked_places_are_told_and_never_answered(made, new, tmp_path):
     assert (outcome.status, outcome.err) == (0, "")
     note, accuracy, blocked, _ = outcome.out.splitlines()
     assert note == "note: 2 places are blocked and never given as an answer: G01, H"
-    assert accuracy.endswith("2 documents with a true symbol, 1 without a readable one")
+    assert re.match(r"right answers by level with 95 % interval: section \d+\.\d % \([\d.]+-[\d.]+; \d ", accuracy)
+    assert accuracy.endswith(
+        "2 documents with a true symbol, 1 without a readable one; documents seen in training make this too high"
+    )
     assert blocked == "1 of the documents with a true symbol has one that is blocked and cannot be answered: G01 1"
     for line in read(tmp_path / "new.predicted.csv"):
         assert not {line[f"class_{k}"] for k in (1, 2, 3)} & {"G01", "", "H01"}

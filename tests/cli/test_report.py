@@ -13,6 +13,10 @@ from tests.report.worlds import World, csv_world, world
 
 ABSENT = "–"
 WARNING = {"en": "Demo data: not comparable with the paper", "zh": "演示数据：不可与论文比较"}
+PAPER_NOTE = {
+    "en": "rows are for its own corpus; compare them only with results on that corpus.",
+    "zh": "论文各行针对论文自己的语料，只能与该语料上的结果比较。",
+}
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +256,8 @@ def test_only_a_flat_model_and_the_warning_of_demo_data(tmp_path):
     assert f"> **Warning.** {WARNING['en']}" in own["en"]
     assert f"> **注意：** {WARNING['zh']}" in own["zh"]
     assert all(warning in own["html"] for warning in WARNING.values())
+    assert PAPER_NOTE["en"] not in done.out
+    assert not any(note in own["html"] for note in PAPER_NOTE.values())
 
 
 def test_only_nine_models_and_no_warning_for_other_data(copied):
@@ -263,6 +269,9 @@ def test_only_nine_models_and_no_warning_for_other_data(copied):
     assert [item["name"] for item in numbers(copied)["hierarchical"]] == ["linear"]
     for own in (*texts(copied).values(), done.out):
         assert not [warning for warning in (*WARNING.values(), "not comparable") if warning in own]
+    assert PAPER_NOTE["en"] in done.out.splitlines()[-2]
+    own = texts(copied)
+    assert all(note in own[language] and note in own["html"] for language, note in PAPER_NOTE.items())
 
 
 # --- words of the command

@@ -41,7 +41,7 @@ def test_known_exports(source: str) -> None:
 
 def test_google_patents_has_no_symbols() -> None:
     names = ["id", "title", "assignee", "inventor/author", "priority date", "filing/creation date", "result link"]
-    with pytest.raises(DataError, match=r"no column 专利分类, 摘要; .* available text columns: title"):
+    with pytest.raises(DataError, match=r"no column 专利分类, 摘要; .*'data.text=\[title\]'"):
         find_columns(names, RawFormat(), "gp.csv")
     layout = find_text(names, RawFormat(text=("专利名称",)), "gp.csv")
     assert "symbols" not in layout.positions
@@ -73,7 +73,7 @@ def test_the_configured_name_wins_and_main_symbols_are_preferred() -> None:
 
 
 def test_a_text_is_never_guessed_of_another_field() -> None:
-    with pytest.raises(DataError, match=r"no column 摘要; .* available text columns: 标题"):
+    with pytest.raises(DataError, match=r"no column 摘要; .*'data.text=\[标题\]'"):
         find_columns(["IPC", "标题", "权利要求"], RawFormat(), "x")
     with pytest.raises(DataError, match="no column 名称"):
         find_columns(["IPC", "标题"], RawFormat(text=("标题",), columns={"title": "名称"}), "x")

@@ -110,7 +110,8 @@ def test_guess():
         (b"", "new.csv is empty"),
         (b"\n\n", "has no header"),
         ("摘要,摘要\n".encode(), "more than one column 摘要"),
-        ("标题,正文\n".encode(), "has no column 摘要; its columns are 标题, 正文; set the text columns with --text"),
+        ("标题,全文\n".encode(), "its columns are 标题, 全文; try --text 标题$"),
+        ("名字,正文\n".encode(), "has no column 摘要; its columns are 名字, 正文; name the column with --text NAME$"),
     ],
 )
 def test_unusable_files(content, message, tmp_path):

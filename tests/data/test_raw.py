@@ -1,7 +1,9 @@
+import re
 from datetime import date
 
 import pytest
 
+from patent_hier.cli.compose import compose_settings
 from patent_hier.data.layout import find_columns
 from patent_hier.data.raw import (
     PAPER_COLUMNS,
@@ -113,7 +115,7 @@ def test_header_names_in_any_width(name: str) -> None:
 @pytest.mark.parametrize(
     ("names", "fmt", "message"),
     [
-        (("a", "b"), RawFormat(), "no column 专利分类, 摘要; its columns are a, b; set the columns with data.columns"),
+        (("a", "b"), RawFormat(), "no column 专利分类, 摘要; its columns are a, b; name the column with "),
         (("专利分类", "摘要", "摘要"), RawFormat(), "more than one column 摘要"),
         (tuple(PAPER_COLUMNS.values()), RawFormat(columns={"title": "名称"}), "no column 名称"),
         (tuple(PAPER_COLUMNS.values()), RawFormat(text=["正文"]), "no column 正文"),
@@ -125,3 +127,26 @@ def test_headers_that_do_not_fit(names: tuple[str, ...], fmt: RawFormat, message
         find_columns(names, fmt, "file.csv")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("names", "fmt", "advice"),
+    [
+        ("文献号 发明名称 分类号", RawFormat(), "try 'data.text=[发明名称]'"),
+        ("摘要 CPC分类 我的IPC", RawFormat(), "try data.columns.symbols=我的IPC"),
+        ("摘要 IPC主分类号", RawFormat(columns={"symbols": "IPC"}), "try data.columns.symbols=IPC主分类号"),
+        ("摘要 主IPC（小组）x", RawFormat(), "try 'data.columns.symbols=主IPC（小组）x'"),
+        ("标题 我的分类,b", RawFormat(), "try 'data.columns.symbols=\"我的分类,b\"' 'data.text=[标题]'"),
+        ("标题 IPC 正文", RawFormat(text=["标题", "全文"]), "try 'data.text=[标题]'"),
+        ("标题 其他", RawFormat(), "try 'data.text=[标题]'; name the column with data.columns.symbols=NAME"),
+        ("a b", RawFormat(), "name the column with data.columns.symbols=NAME 'data.text=[NAME]'"),
+    ],
+)
+def test_advice_on_a_missing_column_is_of_this_file_and_works(names: str, fmt: RawFormat, advice: str) -> None:
+    with pytest.raises(DataError) as caught:
+        find_columns(names.split(), fmt, "file.csv")
+    assert str(caught.value).endswith(f"its columns are {', '.join(names.split())}; {advice}")
+    if "NAME" not in advice:
+        own = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", advice.removeprefix("try "))]
+        data = compose_settings(["data=cnipa", "data.path=x.csv", *own]).data
+        find_columns(names.split(), RawFormat(columns=data.columns, text=data.text), "file.csv")

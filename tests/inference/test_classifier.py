@@ -235,10 +235,23 @@ def test_it_backs_off_from_class_to_section_to_nothing(strict, linear):
     assert likely.decision.reason == f"class {path.probability:.3f} >= 0.000"
     (only,) = strict(linear, NEVER, section.probability).predict(TEXTS[:1], target_accuracy=0.9)
     assert (only.decision.level, only.decision.label) == ("section", section.label)
-    assert "< threshold (no threshold guarantees the target), section" in only.decision.reason
+    assert (
+        only.decision.reason
+        == f"section {section.probability:.3f} >= {section.probability:.3f}, no threshold for class"
+    )
     (nothing,) = strict(linear, 1.1, 1.1).predict(TEXTS[:1], target_accuracy=0.9)
     assert (nothing.decision.level, nothing.decision.label) == ("undecided", None)
     assert nothing.decision.confidence == section.probability
+    assert nothing.decision.reason == (
+        f"class {likely.levels['class'][0].label} {likely.levels['class'][0].probability:.3f} < threshold 1.100, "
+        f"section {section.label} {section.probability:.3f} < threshold 1.100"
+    )
+    (partly,) = strict(linear, NEVER, 1.1).predict(TEXTS[:1], target_accuracy=0.9)
+    assert partly.decision.reason == (
+        f"section {section.label} {section.probability:.3f} < threshold 1.100, no threshold for class"
+    )
+    (never,) = strict(linear, NEVER, NEVER).predict(TEXTS[:1], target_accuracy=0.9)
+    assert (never.decision.level, never.decision.reason) == ("undecided", "no level can guarantee 90 %")
     assert nothing.paths == likely.paths  # what is likely is still told
     (plain,) = strict(linear, 1.1, 1.1).predict(TEXTS[:1])
     assert plain.decision.reason == "likeliest class"
@@ -253,7 +266,9 @@ def test_it_backs_off_level_by_level(strict, deep):
         best = only.levels[level][0]
         assert (only.decision.level, only.decision.label) == (level, best.label)
         assert only.decision.confidence == pytest.approx(best.probability)
-        assert only.decision.reason.count(" < ") == place
+        assert " < " not in only.decision.reason
+        without = ", ".join(levels[len(levels) - place :])
+        assert only.decision.reason.partition(", ")[2] == (f"no threshold for {without}" if place else "")
 
 
 def test_levels_are_the_likeliest_labels_and_add_up(linear, deep):

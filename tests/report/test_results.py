@@ -11,7 +11,7 @@ from patent_hier.evaluation.frequency import training_counts
 from patent_hier.evaluation.result import Score
 from patent_hier.report.rendering import table_markdown
 from patent_hier.report.results import print_result, result_csv, result_markdown, suite_table, sweep_table
-from patent_hier.report.tables import DEMO_NOTE, WIDTH, print_grid
+from patent_hier.report.tables import DEMO_NOTE, PAPER_NOTE, WIDTH, print_grid
 from patent_hier.taxonomy.symbols import IPC_LEVELS, SECTIONS
 from tests.evaluation.systems import FOUR, system
 
@@ -160,6 +160,13 @@ def test_demo_is_said_to_be_demo(result):
     assert DEMO_NOTE in result_markdown(result, demo=True)
     assert DEMO_NOTE in printed(result, 80, demo=True)
     assert DEMO_NOTE not in result_markdown(result)
+
+
+def test_rows_of_the_paper_are_for_its_own_corpus(result, deep):
+    for text in (result_markdown(result), printed(result, 80)):
+        assert text.count(PAPER_NOTE) == 1
+        assert DEMO_NOTE not in text
+    assert PAPER_NOTE not in result_markdown(result, demo=True)
 
 
 @pytest.mark.parametrize("name", ["bertcnn", "a-model-with-a-name-of-more-than-forty-characters-in-it"])
