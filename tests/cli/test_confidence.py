@@ -50,9 +50,10 @@ def test_what_is_printed_and_written(made, depth, tmp_path):
     assert f"thresholds chosen on {own.documents} calibration documents" in text
     assert "With 95 % confidence, at least the target share is right" in text
     assert (
-        "99 % cannot be guaranteed with 95 % confidence, so nothing is answered: that takes 299 right answers" in text
+        "99 % cannot be guaranteed with 95 % confidence, so nothing is answered: this takes 299 calibration documents"
+        in text
     )
-    assert f"the calibration part has {own.documents} documents" in outcome.out
+    assert f"has only {own.documents}; raise split.calibration" in " ".join(outcome.out.split())
     for level, choice in own.choices.items():
         assert re.search(rf"^\| {level} \| {choice.method} \| 0\.\d+ \| 0\.\d+ \| \d\.\d+ \| \d", text, re.MULTILINE)
     for node, scalings in own.scalings.items():
@@ -100,7 +101,7 @@ def test_predict_says_why_nothing_is_answered(made, tmp_path):
     model = made.result("linear", "hier")
     words = ("--target-accuracy", "0.95", "--output", tmp_path / "out.csv")
     outcome = command("predict", model, tmp_path / "new.txt", *words)
-    line = "95 % cannot be guaranteed with 95 % confidence, so nothing is answered: that takes 59 right answers"
+    line = "95 % cannot be guaranteed with 95 % confidence, so nothing is answered: this takes 59 calibration documents"
     assert outcome.status == 0
     assert line in outcome.out
     assert "2 undecided" in outcome.out

@@ -150,7 +150,7 @@ def test_a_sheet_and_a_delimiter_that_are_named(made, tmp_path, monkeypatch):
     second = command("predict", made.node("textcnn", FLAT), "two.xlsx", "--sheet", "正文")
     assert "1 documents, 0 rows with errors" in second.out
     absent = command("predict", made.node("textcnn", FLAT), "two.xlsx", "--sheet", "x", "--overwrite")
-    assert (absent.status, absent.err) == (2, "error: two.xlsx has no sheet x; it has Sheet, 正文\n")
+    assert (absent.status, absent.err) == (2, "error: two.xlsx has no sheet x; choose one of Sheet, 正文\n")
     Path("bars.csv").write_text(f"摘要|a,b\n{ABSTRACT}|1,2\n", "utf-8")
     assert command("predict", made.node("textcnn", FLAT), "bars.csv", "--delimiter", "comma").status == 1
     assert command("predict", made.node("textcnn", FLAT), "bars.csv", "--delimiter", "|").status == 0

@@ -125,7 +125,7 @@ def test_its_vocabulary_is_cut_and_its_text_recorded(encoder: Path, tmp_path: Pa
     manifest = read_json(output / "manifest.json")
     assert f"{len(LINES)} of {len(LINES)} lines have the same tokens as before" in outcome.out
     assert manifest["text_digests"] == read_json(encoder / "manifest.json")["text_digests"]
-    assert f"The encoder {encoder.name} with a smaller vocabulary" in (output / "README.md").read_text("utf-8")
+    assert f"the encoder {encoder.name} with a smaller vocabulary" in (output / "README.md").read_text("utf-8")
     assert command("trim-encoder", encoder, "--text", text).err.count("\n") == 1
     refused = command("text-digests", output, "--text", text)
     assert (refused.status, refused.err.count("\n")) == (2, 1)

@@ -73,7 +73,7 @@ def make_world(folder: Path) -> Path:
     )
     assert trained.returncode == 0, trained.stderr
     (folder,) = (world / "cache" / "corpora").glob("demo-*")
-    symbols = Corpus.open(folder).column("main_group").drop_null().to_pylist()
+    symbols = Corpus.open(folder).column("subgroup").drop_null().to_pylist()
     moved = next(symbol for symbol in symbols if symbol.startswith("D03"))
     _write(world / "concordance.csv", ("old", "new"), [(moved, "D05B1/00")])
     return world

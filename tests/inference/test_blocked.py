@@ -73,7 +73,7 @@ def test_a_forced_or_explained_label_that_is_blocked_is_refused_with_the_reason(
     label, section = likeliest(folder)
     path = write(tmp_path / "list.csv", "reason,code", f"归别处审查,{label}", f"closed,{section}")
     own = HierarchicalClassifier.from_pretrained(folder, blocked=path)
-    with pytest.raises(BlockedLabelError, match=rf"^label {label} is blocked \(归别处审查\); name another"):
+    with pytest.raises(BlockedLabelError, match=rf"^label {label} is blocked \(归别处审查\); choose another"):
         own.predict(TEXTS, force=[label])
     below = str(own.system.tree.codes[own.system.tree.children(own.lookup.find(section)).start])
     with pytest.raises(BlockedLabelError, match=rf"label {below} is blocked \({section}: closed\)"):

@@ -243,7 +243,7 @@ def test_the_backward_pass_ends_above_frozen_layers(kind: str, frozen: int) -> N
 
 
 def test_layers_that_cannot_be_frozen_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"encoder\.freeze=3 .*encoder bert has 3 layers: .*to 2, or true"):
+    with pytest.raises(ConfigError, match=r"encoder\.freeze=3 .*encoder bert has 3 layers; .*to 2, or true"):
         build_encoder(config_of("bert", vocab_size=20).to_dict(), frozen=3)
     with pytest.raises(ConfigError, match=r"encoder\.freeze=1 .*albert share them"):
         build_encoder(config_of("albert", vocab_size=20, embedding_size=8).to_dict(), frozen=1)

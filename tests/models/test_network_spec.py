@@ -90,5 +90,5 @@ def test_a_network_tunes_vectors_of_its_own(
 
 def test_damaged_vectors_are_named(folder: Path) -> None:
     write_json(folder / "words.json", ["光", "电"])
-    with pytest.raises(ArtifactError, match=r"vectors\.safetensors has float32 \(5, 4\) for 2 words"):
+    with pytest.raises(ArtifactError, match=r"vectors\.safetensors has float32 vectors of shape \(5, 4\) for 2 words"):
         words_spec(folder, FeatureSettings(), TextCnnSettings())

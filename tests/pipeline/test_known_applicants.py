@@ -73,7 +73,7 @@ def test_known_and_new_applicants_are_told_apart_beside_the_model_without(suites
     assert scores["known"].gain > 0.2
     assert "class.accuracy[known applicant]" in result_csv(beside.result)
     assert "Accuracy (%) by applicant" in result_markdown(beside.result)
-    assert "train the same with data.context=[]" in result_markdown(alone.result)
+    assert "train the same model with data.context=[]" in result_markdown(alone.result)
     assert "by applicant" not in result_markdown(plain.result)
 
 
@@ -98,7 +98,7 @@ def test_new_texts_have_their_applicants(suites, tmp_path):
     assert explained.text == TEXT
     assert sum(span.score for span in explained.spans) == pytest.approx(explained.value - explained.base, abs=1e-6)
     with pytest.raises(
-        ConfigError, match="context 'kind': the model does not read it; beside the text it reads applicant"
+        ConfigError, match="context 'kind' is not read by the model; besides the text it reads applicant"
     ):
         classifier.predict(TEXT, context={"kind": ["x"]})
     with pytest.raises(DataError, match="context applicant has 1 values for 2 texts"):

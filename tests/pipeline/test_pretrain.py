@@ -278,7 +278,7 @@ def test_training_an_encoder_with_a_sentencepiece_vocabulary_further(
     assert len(digests) == len(TextDigests.open(folder) or ())
     facts = json.loads((start / "tokenizer_config.json").read_text())
     (start / "tokenizer_config.json").write_text(json.dumps({**facts, "mask_token": "<hide>"}))
-    assert 'write "mask_token": "NAME" into tokenizer_config.json' in refusal(given)
+    assert '"mask_token": "NAME" to tokenizer_config.json' in refusal(given)
 
 
 def refusal(settings: PretrainSettings, kind: type[Exception] = ConfigError) -> str:
@@ -290,7 +290,7 @@ def refusal(settings: PretrainSettings, kind: type[Exception] = ConfigError) -> 
 
 def test_starts_that_cannot_be_used(settings: PretrainSettings, tiny_encoder: Path, tmp_path: Path) -> None:
     message = refusal(replace(settings, start=str(tiny_encoder), seq_len=513))
-    assert message == "seq_len=513 is more than the encoder's 512 positions"
+    assert message == "seq_len=513 is more than the encoder's 512 positions; lower it"
     (tmp_path / "empty").mkdir()
     assert "point start at a transformers folder" in refusal(replace(settings, start=str(tmp_path / "empty")))
     copy = Path(shutil.copytree(tiny_encoder, tmp_path / "copy"))

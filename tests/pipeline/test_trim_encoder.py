@@ -135,7 +135,7 @@ def test_what_cannot_be_used(source: Path, text: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="requests code"):
         trim(source, text)
     (source / "config.json").write_text(json.dumps({**facts, "vocab_size": 20}))
-    with pytest.raises(ConfigError, match=r"config\.json says 20"):
+    with pytest.raises(ConfigError, match=r"config\.json has 20"):
         trim(source, text)
     with pytest.raises(ConfigError, match=r"has no config\.json; point FOLDER at"):
         trim(tmp_path / "trimmed", text)

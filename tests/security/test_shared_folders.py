@@ -61,7 +61,7 @@ def test_planted_beginnings_are_refused(
 def test_files_of_other_users_are_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     (tmp_path / name).write_text("{}", "utf-8")
     monkeypatch.setattr(resuming.os, "geteuid", lambda: os.getuid() + 1)
-    with pytest.raises(ConfigError, match="another user's"), ResumableOutput(tmp_path / "out.csv", "work"):
+    with pytest.raises(ConfigError, match="belongs to another user"), ResumableOutput(tmp_path / "out.csv", "work"):
         pass
     assert (tmp_path / name).read_text("utf-8") == "{}"
 
