@@ -24,6 +24,7 @@ def predictions():
     return {"shared": network("shared", tree, joint, paths, parts)}
 
 
+@pytest.mark.slow
 def test_what_is_counted(predictions):
     for bootstrap in (False, True):
         found = resample(predictions, [0.7, 0.8], 10, bootstrap=bootstrap)

@@ -14,6 +14,7 @@ ENGLISH_ONLY = {"CONTRIBUTING.md", "docs/api.md"}  # docstrings are English
 SITE = [page for page in PAGES if page.startswith("docs/")]
 HEADING = re.compile(r"^#{1,6} (.+?)(?: \{ ?#([\w-]+) ?\})?$", re.M)
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+FIRST = ("README.md", "docs/getting-started.md", "docs/your-own-file.md")  # what a new user types
 COMPOSED = ("run", "aggregate", "report", "audit")  # commands whose words are settings: `--cfg job` checks them
 
 
@@ -73,7 +74,9 @@ def test_make_targets_exist() -> None:
         assert done.returncode == 0, (line, done.stderr)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [page if page in FIRST else pytest.param(page, marks=pytest.mark.slow) for page in PAGES]
+)
 def test_settings_of_the_commands_exist(page: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Compose what each command names, in blocks that are not run too; they are run by ``test_running.py``."""
     monkeypatch.chdir(tmp_path)

@@ -44,6 +44,7 @@ def steps(*names):
     return [step for step in suite.STEPS if step.name in names]
 
 
+@pytest.mark.slow
 def test_rehearsal_of_the_steps_that_come_first(check, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     folder = tmp_path / "gpu-check"

@@ -10,6 +10,7 @@ from patent_hier.features.ragged import Ragged
 TEXTS = ["本发明公开了一种轴承12", "[MASK]", "", "PM2.5 " * 300]
 
 
+@pytest.mark.slow
 def test_both_are_measured_on_the_same_texts() -> None:
     row = tokens_row(TEXTS * 300, repeats=2)
     assert (row.facts["documents"], row.facts["different"], row.repeats) == (1200, 0, 2)
