@@ -117,8 +117,8 @@ def _label(job: Job, jobs: Sequence[Job]) -> str:
 def write_outcome(job: Job, folder: Path) -> None:
     """Save a job in its folder.
 
-    A full disk may prevent that too. In the command's own process, the error is stored until the command ends, because
-    Hydra would print it in words of its own; in another process, it must be raised.
+    A full disk may also prevent the outcome from being stored. In the command's own process, the error is kept until
+    the command ends, because Hydra would print it in words of its own; in another process, it must be raised.
 
     Raises:
         OSError: In another process, if the job cannot be saved.

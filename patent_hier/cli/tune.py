@@ -83,7 +83,7 @@ def tune(words: Sequence[str]) -> None:
     say(f"study {folder}: {len(study.records())} of {options.trials} trials so far")
     study.work(_Attempt(shared, trial, data), options.trials)
     if study.best() is None:
-        raise ConfigError(f"no trial was completed out of {len(study.records())}; see the errors above")
+        raise ConfigError(f"none of the {len(study.records())} trials was completed; see the errors above")
     publish_search(Search(shared, study, str(objective), options.seeds, folder, words))
 
 

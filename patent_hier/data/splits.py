@@ -123,7 +123,7 @@ class SplitPlan(SplitSettings):
 
     @property
     def grouping(self) -> str | None:
-        """Kind of documents that stay together, one of :data:`GROUPED`; None if each is assigned on its own."""
+        """Which related documents stay in one part, one of :data:`GROUPED`; None if each is assigned on its own."""
         return self.policy if self.policy in GROUPED else self.together
 
     @property

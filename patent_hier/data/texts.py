@@ -68,7 +68,7 @@ def is_mojibake(text: str) -> bool:
 
 
 def text_warnings(texts: "pa.Array[Any]", header: Collection[str]) -> dict[str, Flags]:
-    """Return masks ``(n,)`` of the normalised texts with an oddity, by its name in :data:`WARNINGS`.
+    """Return, for each oddity in :data:`WARNINGS`, a mask ``(n,)`` of the normalised texts that have it.
 
     Args:
         texts: The texts, ``(n,)``.

@@ -25,7 +25,7 @@ def read_titles(table: Path, tree: LabelTree) -> dict[str, str]:
         tree: The labels.
 
     Raises:
-        DataError: If the table cannot be used, or has no title for any of the labels.
+        DataError: If the table cannot be used, or gives none of the labels a title.
     """
     known = read_scheme(table).titles
     titles = _shown((code, strip_notes(known[code])) for code in tree.codes.tolist() if code in known)

@@ -206,7 +206,7 @@ def _compare(
 
 
 def _batches(n: int) -> Iterator[list[int]]:
-    """Yield which of ``n`` documents, from short to long, to score together: each alone, short ones, the extremes."""
+    """Yield batches of positions among ``n`` documents sorted by length: singles, short ones, shortest with longest."""
     yield from ([row] for row in range(n))
     yield list(range(n - 2)) or [0]
     yield [n - 1, 0]

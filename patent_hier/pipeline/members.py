@@ -113,7 +113,9 @@ def corpus_of(member: Member, cache_dir: Path | None) -> tuple[Corpus, Path]:
     data = member.manifest["data"]
     folder = cache / "corpora" / f"{data['name']}-{data['corpus']}"
     if not folder.is_dir():
-        raise ConfigError(f"the corpus {folder} of {member.result} is missing; give its cache with --cache-dir FOLDER")
+        raise ConfigError(
+            f"the corpus {folder} of {member.result} is missing; if it is in another cache, use --cache-dir FOLDER"
+        )
     return Corpus.open(folder), cache
 
 

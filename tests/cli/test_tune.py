@@ -109,7 +109,7 @@ def test_failing_trials_are_counted(place: Path) -> None:
         (("--trials", "3"), "nothing to search"),
         (("model.alpha=1,2", "--trials", "0"), "--trials 0 is out of range; use 1 or more"),
         (("model.alpha=1,2", "--objective", "f1"), "--objective f1 is unknown"),
-        (("model.alpha=1,2", "--objective", "accuracy/group", "--trials", "1"), "no trial was completed out of 1"),
+        (("model.alpha=1,2", "--objective", "accuracy/group", "--trials", "1"), "none of the 1 trials was completed"),
         (("model.alhpa=1,2",), "model.alhpa"),
         (("model.alpha=1,2", "level=class"), "level=class has one result for each section"),
     ],

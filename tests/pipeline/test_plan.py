@@ -67,7 +67,7 @@ def test_nodes_share_the_suite_only(common):
 
 
 def test_too_many_layers_are_refused_before_the_corpus_is_made(changed, tmp_path):
-    with pytest.raises(ConfigError, match=r"model\.num_last_layers=3 .* layers 1 to 2"):
+    with pytest.raises(ConfigError, match=r"model\.num_last_layers=3 .* 2 layers, so use 1 to 2"):
         plan_node(changed("model", num_last_layers=3))
     assert not (tmp_path / "cache" / "corpora").exists()
 
