@@ -43,4 +43,4 @@ def test_nodes_as_jobs_one_of_which_fails(suite, tmp_path):
     rows = [line.split()[0] for line in again.out.splitlines() if line[:2] in ("D ", "H ")]
     assert rows == ["D", "H"]  # in the order of the sweep
     logs = "".join(file.read_text("utf-8") for file in (tmp_path / "runs" / ".jobs").rglob("*_log.out"))
-    assert logs.count("bertcnn D: already finished") == 1
+    assert logs.count("bertcnn D: test accuracy") == 1  # the second sweep submits no job for a finished node
