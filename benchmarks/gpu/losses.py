@@ -24,7 +24,7 @@ from benchmarks.speed.subjects import VOCABULARY, view_of
 from patent_hier.atomic import read_json
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.token_store import TokenStore
-from patent_hier.models.network_spec import NetworkSpec, bertcnn_spec
+from patent_hier.models.network_spec import NetworkSpec, encoder_spec
 from patent_hier.sanitize import reason
 from patent_hier.settings import BF16, FP32, BertCnnSettings, OptimizerSettings, Settings, small_encoder
 from patent_hier.training.neural import fit_network
@@ -198,7 +198,7 @@ def _pretrained(check: "Check", *, equal_lengths: bool) -> Task:
     amounts, head = check.amounts, BertCnnSettings(pooling="mean", dropout=0.0)
     subject, encoder = check.subject(amounts.steps * amounts.batch, settings=head), small_encoder()
     config = {**read_json(VOCABULARY / "config.json"), **dict.fromkeys(_DROPOUTS, 0.0)}
-    spec = bertcnn_spec(EncoderFiles(VOCABULARY, config, True), encoder, head)
+    spec = encoder_spec(EncoderFiles(VOCABULARY, config, True), encoder, head)
     lr = OptimizerSettings(lr=encoder.suggested_lr, head_lr=encoder.suggested_head_lr)
     settings = replace(subject.run(batch_size=amounts.batch), optimizer=lr)
     store = of_equal_length(subject.store, amounts.length) if equal_lengths else subject.store

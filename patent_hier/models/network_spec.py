@@ -62,7 +62,7 @@ class NetworkSpec:
         return contextlib.nullcontext()
 
 
-def bertcnn_spec(
+def encoder_spec(
     files: EncoderFiles,
     encoder: EncoderSettings,
     model: ModelSettings,
@@ -77,7 +77,7 @@ def bertcnn_spec(
 
     def build(num_labels: int) -> nn.Module:
         loaded = load_encoder(files, pretrained=encoder.pretrained, frozen=encoder.freeze)
-        return _entry_of(model).network(loaded, num_labels, model)
+        return _build(model, loaded, num_labels)
 
     return NetworkSpec(WordPieceReader(files, encoder.max_length), build, vectors, states)
 
@@ -87,7 +87,7 @@ def words_spec(folder: Path, features: FeatureSettings, model: ModelSettings) ->
     words, vectors = load_vectors(folder)
     reader = WordReader(words, features.name, features.max_length)
     _, width = vectors.shape
-    return NetworkSpec(reader, lambda num_labels: _on_words(torch.from_numpy(vectors), num_labels, model), width=width)
+    return NetworkSpec(reader, lambda num_labels: _build(model, torch.from_numpy(vectors), num_labels), width=width)
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def build_network(
         wanted, given = ("encoder", "features") if on_encoder else ("features", "encoder")
         raise ConfigError(f"model={model.name} does not read {given}; give {wanted}=... instead")
     if saved.vector_shape is not None:
-        return _on_words(torch.zeros(*saved.vector_shape), num_outputs, model), saved, lr
+        return _build(model, torch.zeros(*saved.vector_shape), num_outputs), saved, lr
     if on_encoder:
         if saved.encoder_config is not None:
             loaded = build_encoder(dict(saved.encoder_config), frozen=saved.freeze)
@@ -152,12 +152,12 @@ def build_network(
             loaded, saved = _chosen_encoder(chosen, chosen.freeze if saved.freeze is False else saved.freeze)
             lr = chosen.suggested_lr if model.suggested_lr is None else lr
         # transformers returns encoders in evaluation mode
-        return _entry_of(model).network(loaded, num_outputs, model).train(), saved, lr
+        return _build(model, loaded, num_outputs).train(), saved, lr
     if features is None:
         raise ConfigError(f"model={model.name} reads words; give features=data.vectors, the folder of their vectors")
     _, vectors = load_vectors(Path(features))
     n_rows, size = vectors.shape
-    return _on_words(torch.from_numpy(vectors), num_outputs, model), Inputs(vector_shape=(n_rows, size)), lr
+    return _build(model, torch.from_numpy(vectors), num_outputs), Inputs(vector_shape=(n_rows, size)), lr
 
 
 def _chosen_encoder(encoder: EncoderSettings, freeze: bool | int) -> tuple[TextEncoder, Inputs]:
@@ -171,11 +171,8 @@ def _chosen_encoder(encoder: EncoderSettings, freeze: bool | int) -> tuple[TextE
     return loaded, Inputs({**config, ENCODER_NAME: encoder.path or encoder.name}, freeze)
 
 
-def _on_words(vectors: Tensor, num_outputs: int, model: ModelSettings) -> nn.Module:
-    return _entry_of(model).network(vectors, num_outputs, model)
-
-
-def _entry_of(model: ModelSettings) -> NetworkEntry:
+def _build(model: ModelSettings, source: TextEncoder | Tensor, num_outputs: int) -> nn.Module:
+    """Build a registered network on an encoder or on word vectors."""
     entry = REGISTRY[registered_name(model)]
     assert isinstance(entry, NetworkEntry)  # models on n-grams have no network specification
-    return entry
+    return entry.network(source, num_outputs, model)

@@ -185,7 +185,7 @@ class WordPieceInputs(Inputs):
         from patent_hier.features.layer_vectors import LayerVectors, PositionStore
         from patent_hier.features.token_states import TokenPositions, TokenStates
         from patent_hier.features.token_store import TokenStore
-        from patent_hier.models.network_spec import bertcnn_spec
+        from patent_hier.models.network_spec import encoder_spec
 
         store, vectors, states = TokenStore.open(tokens), None, None
         if self._looks_up():
@@ -194,7 +194,7 @@ class WordPieceInputs(Inputs):
         elif self._begins_above():
             states = TokenStates.open(ensure_token_states(corpus, tokens, self.files, self.settings))
             store = TokenPositions(store)
-        spec = bertcnn_spec(self.files, encoder, self.settings.model, vectors, states)
+        spec = encoder_spec(self.files, encoder, self.settings.model, vectors, states)
         return self._view(corpus, split, store, spec.reader, spec)
 
     def _looks_up(self) -> bool:

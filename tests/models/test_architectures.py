@@ -20,7 +20,7 @@ from patent_hier.models.attention import attention_maps
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.blocks import blocks_of
 from patent_hier.models.encoder import TextEncoder, build_encoder, load_encoder
-from patent_hier.models.network_spec import bertcnn_spec
+from patent_hier.models.network_spec import encoder_spec
 from patent_hier.models.saved import NodeClassifier, load_classifier
 from patent_hier.settings import BertCnnSettings, EncoderSettings
 from patent_hier.settings.checks import check_pooling
@@ -93,7 +93,7 @@ def model_settings(files: EncoderFiles, **changes: Any) -> BertCnnSettings:
 
 def classifier(files: EncoderFiles, **changes: Any) -> NodeClassifier:
     settings = model_settings(files, **changes)
-    spec = bertcnn_spec(files, EncoderSettings("x", str(files.folder), max_length=32), settings)
+    spec = encoder_spec(files, EncoderSettings("x", str(files.folder), max_length=32), settings)
     torch.manual_seed(5)
     return NodeClassifier("A", TREE, False, settings, spec.build(3), spec.reader)
 

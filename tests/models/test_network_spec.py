@@ -11,7 +11,7 @@ from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import load_encoder
-from patent_hier.models.network_spec import bertcnn_spec, words_spec
+from patent_hier.models.network_spec import encoder_spec, words_spec
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.settings import BertCnnSettings, EncoderSettings, FeatureSettings, RnnSettings, TextCnnSettings
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("freeze", [True, False])
 def test_bertcnn_on_the_encoders_weights(tiny_encoder_files: EncoderFiles, freeze: bool) -> None:
     encoder = EncoderSettings("tiny", pretrained=True, freeze=freeze, max_length=17)
-    spec = bertcnn_spec(tiny_encoder_files, encoder, SMALL)
+    spec = encoder_spec(tiny_encoder_files, encoder, SMALL)
     assert spec.reader == WordPieceReader(tiny_encoder_files, 17)
     network = spec.build(6)
     assert isinstance(network, BertCnn)
@@ -47,7 +47,7 @@ def test_bertcnn_on_the_encoders_weights(tiny_encoder_files: EncoderFiles, freez
 
 def test_initial_weights_follow_the_global_seed(tiny_encoder_files: EncoderFiles) -> None:
     random = EncoderSettings("tiny", pretrained=False, max_length=17)
-    spec = bertcnn_spec(tiny_encoder_files, random, SMALL)
+    spec = encoder_spec(tiny_encoder_files, random, SMALL)
     states = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -61,7 +61,7 @@ def test_initial_weights_follow_the_global_seed(tiny_encoder_files: EncoderFiles
 
 def test_settings_that_do_not_fit_are_refused_when_built(tiny_encoder_files: EncoderFiles) -> None:
     encoder = EncoderSettings("tiny", pretrained=False, max_length=17)
-    spec = bertcnn_spec(tiny_encoder_files, encoder, BertCnnSettings(num_last_layers=3))
+    spec = encoder_spec(tiny_encoder_files, encoder, BertCnnSettings(num_last_layers=3))
     with pytest.raises(ConfigError, match=r"model\.num_last_layers=3 .*1 to 2"):
         spec.build(3)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from patent_hier.data.splits import TEST, VAL
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.token_store import TokenStore
-from patent_hier.models.network_spec import NetworkSpec, bertcnn_spec
+from patent_hier.models.network_spec import NetworkSpec, encoder_spec
 from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.neural import fit_network
@@ -52,7 +52,7 @@ class Toy:
         return NodeView.of(self.corpus, node)
 
     def spec(self, chosen: Settings) -> NetworkSpec:
-        return bertcnn_spec(self.files, chosen.encoder, chosen.model)
+        return encoder_spec(self.files, chosen.encoder, chosen.model)
 
     def fit(self, chosen: Settings, *more: Any, weighted: bool = False, **options: Any) -> Fitted:
         """Train; with ``weighted`` the last 20 documents weigh less."""
