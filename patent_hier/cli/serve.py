@@ -108,6 +108,7 @@ def serve_model(model: str | Path, options: argparse.Namespace) -> None:
         app,
         http=PatientConnection,
         ws="none",
+        log_config=None,  # uvicorn's own would close the log handlers that other libraries have set up
         log_level="error",  # a warning for each invalid request would let anybody fill the log
         access_log=False,  # client addresses and texts must not be logged
         server_header=False,
