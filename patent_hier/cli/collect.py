@@ -11,7 +11,7 @@ from patent_hier.cli.jobs import Job
 from patent_hier.evaluation.result import Score
 from patent_hier.pipeline.node import METRICS_FILE
 from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
-from patent_hier.report.results import SweepRow, print_result, save_suite, suite_table, sweep_table
+from patent_hier.report.results import MARKDOWN_FILE, SweepRow, print_result, save_suite, suite_table, sweep_table
 from patent_hier.report.tables import print_grid
 from patent_hier.sanitize import one_line
 from patent_hier.settings import WHOLE
@@ -23,6 +23,7 @@ def publish(suite: SuiteResult) -> None:
     """Save one result, print it, and print its folder."""
     save_suite(suite)
     print_result(Console(), suite.result, suite.model, suite.demo, suite.notes)
+    print(one_line(f"every score with its interval: {suite.folder / MARKDOWN_FILE}"))
     print(one_line(f"saved in {suite.folder}"))
 
 

@@ -18,6 +18,7 @@ from patent_hier.data.feedback_table import FeedbackTable
 from patent_hier.data.raw import parse_date
 from patent_hier.errors import ConfigError
 from patent_hier.sanitize import one_line
+from patent_hier.wording import quantity
 
 FEEDBACK = """List, export or delete the judgements that examiners made on the page of patent-hier serve --feedback.
 
@@ -101,7 +102,7 @@ def _list(store: FeedbackStore, period: Period) -> None:
         console = Console()
         console.print(_table(newest, console.width))
     shown = f"; the newest {_SHOWN} are shown" if total > _SHOWN else ""
-    print(f"{total} judgements: {counts[RIGHT]} right, {counts[CORRECTED]} corrected{shown}")
+    print(f"{quantity(total, 'judgement')}: {counts[RIGHT]} right, {counts[CORRECTED]} corrected{shown}")
 
 
 def _table(judgements: Sequence[Stored], width: int) -> Table:
@@ -141,8 +142,9 @@ def _export(store: FeedbackStore, period: Period, output: Path) -> None:
     if left_out:
         print(f"left out: {', '.join(left_out)}")
     if table.odd:
-        print(f"{table.odd} labels are not IPC symbols; patent-hier prepare rejects their rows")
-    print(one_line(f"{table.written} judgements: {output}; read it with: {_command(output, fields, table.min_symbol)}"))
+        print(f"{quantity(table.odd, 'judgement')} without a valid IPC symbol; patent-hier prepare rejects such rows")
+    reader = _command(output, fields, table.min_symbol)
+    print(one_line(f"{quantity(table.written, 'judgement')}: {output}; read it with: {reader}"))
 
 
 def _command(output: Path, fields: Sequence[str], min_symbol: str) -> str:
@@ -156,7 +158,7 @@ def _command(output: Path, fields: Sequence[str], min_symbol: str) -> str:
 def _delete(store: FeedbackStore, ids: Sequence[int], days: int | None) -> None:
     now = time.time_ns() // 1_000_000
     count = store.delete(ids) if days is None else store.delete_before(now - days * _DAY)
-    print(f"deleted {count} judgements")
+    print(f"deleted {quantity(count, 'judgement')}")
     if not store.empty_log():
         print(
             "the write-ahead log next to the file still contains deleted judgements, because another process reads it; "

@@ -8,6 +8,7 @@ from patent_hier.cli.compose import compose_pretrain_settings, compose_settings
 from patent_hier.cli.overrides import parsed
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.sanitize import one_line
+from patent_hier.wording import quantity
 
 PREPARE = """Clean raw tables into a corpus; every row is kept, counted as a duplicate, or rejected with a reason.
 
@@ -98,9 +99,11 @@ def prepare(words: Sequence[str]) -> None:
             raise DataError(f"{files_shown(files)}: {report.problem}")
         return
     corpus = ensure_corpus(settings.data, cache)
-    facts = corpus.manifest["accounting"]
-    size = f"{corpus.size} documents in {len(corpus.classes)} classes, {facts['rows']} rows"
-    print(one_line(f"corpus of {size}: {corpus.folder}"))
+    classes, rows = (
+        quantity(len(corpus.classes), "class", "classes"),
+        quantity(corpus.manifest["accounting"]["rows"], "row"),
+    )
+    print(one_line(f"corpus of {quantity(corpus.size, 'document')} in {classes}, {rows}: {corpus.folder}"))
 
 
 def pretrain(words: Sequence[str]) -> None:

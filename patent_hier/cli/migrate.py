@@ -12,6 +12,7 @@ from patent_hier.cli.overrides import assigned, merged, parsed
 from patent_hier.errors import ConfigError
 from patent_hier.progress import say
 from patent_hier.sanitize import one_line
+from patent_hier.wording import quantity
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,7 +87,7 @@ def _migrate_corpus(source: Path, revision: "Revision", options: argparse.Namesp
     table, moves = migrate_table(corpus.table(SCHEMA.names), revision.concordance, revision.chooser)
     _write_csv(table, options.output)
     told = ", ".join(f"{count} {fate}" for fate, count in moves.fates.items())
-    print(one_line(f"{corpus.size} documents: {told}; {len(table)} written: {options.output}"))
+    print(one_line(f"{quantity(corpus.size, 'document')}: {told}; {len(table):,} written: {options.output}"))
 
 
 def _write_csv(table: "pa.Table", output: Path) -> None:

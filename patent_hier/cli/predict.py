@@ -29,6 +29,7 @@ from patent_hier.cli.overrides import parsed
 from patent_hier.errors import ConfigError
 from patent_hier.inference.engines import ENGINES, PRECISIONS, TORCH, Engine
 from patent_hier.settings.data import APPLICANT
+from patent_hier.wording import quantity
 
 if TYPE_CHECKING:
     from patent_hier.data.incoming import IncomingFiles
@@ -198,17 +199,19 @@ def _lines(
     summary: "Summary", before: int, seconds: float, options: argparse.Namespace, engine: Engine
 ) -> Iterator[str]:
     if before:
-        yield f"{before} rows were already written by an earlier command"
+        yield f"{quantity(before, 'row')} already written by an earlier command"
     yield from _strange(summary, options)
     yield from _without_context(summary)
     yield from _accuracies(summary)
     yield from _blocked(summary)
     if options.target_accuracy is not None:
         yield f"at a target accuracy of {options.target_accuracy:g}: {summary.decisions_in_words()}"
-    errors = f"{summary.errors} rows with errors" + (f" ({summary.faults_in_words()})" if summary.errors else "")
+    errors = f"{quantity(summary.errors, 'row')} with errors" + (
+        f" ({summary.faults_in_words()})" if summary.errors else ""
+    )
     rate = max(summary.rows - before, 0) / max(seconds, 1e-9)
     note = "" if engine.is_plain else f", {engine}"
-    yield f"{summary.predicted} documents, {errors}, {seconds:.1f} s, {rate:,.0f} documents/s{note}"
+    yield f"{quantity(summary.predicted, 'document')}, {errors}, {seconds:.1f} s, {rate:,.0f} documents/s{note}"
 
 
 def _strange(summary: "Summary", options: argparse.Namespace) -> Iterator[str]:
@@ -250,7 +253,8 @@ def _accuracies(summary: "Summary") -> Iterator[str]:
         support = f"({low:.1f}-{high:.1f}; {n_labels} {'label' if n_labels == 1 else 'different labels'})"
         parts.append(f"{level} {100 * score.value:.1f} %{fewer} {support}")
     yield (
-        f"right answers by level with 95 % interval: {', '.join(parts)}; {most} documents with a true symbol, "
+        f"right answers by level with 95 % interval: {', '.join(parts)}; "
+        f"{quantity(most, 'document')} with a true symbol, "
         f"{summary.predicted - most} without a readable one; documents seen in training make this too high"
     )
 

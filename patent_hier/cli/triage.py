@@ -20,6 +20,7 @@ from patent_hier.cli.documents import (
 )
 from patent_hier.cli.overrides import parsed
 from patent_hier.errors import ConfigError
+from patent_hier.wording import quantity
 
 if TYPE_CHECKING:
     from typing import IO
@@ -143,5 +144,7 @@ def _lines(pile: "Pile", output: Path | None) -> Iterator[str]:
     if found:
         chance = " and ".join(f"{100 * one.share:.0f}" for one in next(iter(found.values())))
         yield f"  by chance: {chance} %"
-    errors = f"{len(pile.faulty)} rows with errors" + (f" ({pile.faults_in_words()})" if pile.faulty else "")
-    yield f"{len(pile.reviewed)} documents, {errors}" + (f": {output}" if output else "")
+    errors = f"{quantity(len(pile.faulty), 'row')} with errors" + (
+        f" ({pile.faults_in_words()})" if pile.faulty else ""
+    )
+    yield f"{quantity(len(pile.reviewed), 'document')}, {errors}" + (f": {output}" if output else "")

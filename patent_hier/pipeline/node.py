@@ -33,6 +33,7 @@ from patent_hier.progress import item_progress, say
 from patent_hier.settings import ROOT, WHOLE, Settings, as_dict
 from patent_hier.settings.data import LABEL_LEVELS
 from patent_hier.taxonomy.tree import NONE
+from patent_hier.wording import quantity
 
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
@@ -298,4 +299,5 @@ def summary(scores: dict[str, Any]) -> str:
         return "no test document below this node"
     shown = ", ".join(f"{level} {score['value']:.3f}" for level, score in known.items())
     last = list(known.values())[-1]
-    return f"test accuracy {shown} on {last['n_documents']} documents with {last['n_classes_with_support']} labels"
+    support = quantity(last["n_classes_with_support"], "label")
+    return f"test accuracy {shown} on {quantity(last['n_documents'], 'document')} with {support}"

@@ -40,6 +40,7 @@ from patent_hier.progress import byte_progress, say
 from patent_hier.reading.sources import find_parts
 from patent_hier.settings import ROOT, DataSettings, DemoDataSettings, PretrainSettings, Settings, SplitSettings
 from patent_hier.taxonomy.tree import NONE
+from patent_hier.wording import quantity
 
 
 def ensure(folder: Path, make: Callable[[Path], None]) -> Path:
@@ -327,5 +328,5 @@ def _report_split(report: SplitReport, plan: SplitPlan, given: GivenParts | None
         say(told)
     if report.small_classes:
         names = ", ".join(sorted(report.small_classes))
-        why = "have too few documents for every part" if given is None else "are missing from at least one part"
-        say(f"{len(report.small_classes)} classes {why}: {names}")
+        why = "with too few documents for every part" if given is None else "missing from at least one part"
+        say(f"{quantity(len(report.small_classes), 'class', 'classes')} {why}: {names}")

@@ -18,6 +18,7 @@ from patent_hier.inference.drift import Drift, Period
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.report import figures
 from patent_hier.report.tables import ABSENT, Grid, percent, with_interval
+from patent_hier.wording import quantity
 
 DRIFT_KIND = "drift"
 DRIFT_VERSION = 1
@@ -62,7 +63,9 @@ def drift_notes(found: Drift) -> list[str]:
         parts = ", ".join(f"{count} {why}" for why, count in whole.summary.strange.most_common())
         notes.append(f"texts with many characters that are rare in training: {parts}")
     if whole.summary.errors:
-        notes.append(f"{whole.summary.errors} rows without a readable text: {whole.summary.faults_in_words()}")
+        notes.append(
+            f"{quantity(whole.summary.errors, 'row')} without a readable text: {whole.summary.faults_in_words()}"
+        )
     if found.stream.undated:
         notes.append(f"{found.stream.undated} of {whole.profile.documents} documents have no date and are in no month")
     if len(found.by_month) > _PRINTED_MONTHS:
@@ -135,7 +138,9 @@ def _measures(found: Drift, source: str) -> Grid:
         }
         for shift in found.shifts
     ]
-    return Grid.of(f"{own:,} documents from {source} compared with {before:,} calibration documents", rows)
+    return Grid.of(
+        f"{quantity(own, 'document')} from {source} compared with {quantity(before, 'calibration document')}", rows
+    )
 
 
 def _accuracies(found: Drift, source: str) -> Grid:

@@ -2,6 +2,7 @@
 
 from patent_hier.evaluation.result import Result, Score, SetScores
 from patent_hier.report.tables import DEMO_NOTE, PAPER_NOTE, percent
+from patent_hier.wording import quantity
 
 ABSENT = "-"  # ASCII, like all other cells, because a pipe may accept nothing else
 _MANY = 100  # documents per label; macro-F1's 95 % interval covered 93 % of simulations with 83, 82 % with 10
@@ -44,7 +45,7 @@ def notes_of(result: Result, demo: bool) -> list[str]:
         if level.unseen_documents:
             shown, rest = ", ".join(level.unseen_labels[:_MOST_NAMED]), len(level.unseen_labels) - _MOST_NAMED
             notes.append(
-                f"{level.unseen_documents} documents have a {name} that training lacks, and count as errors: "
+                f"Counted as errors: {quantity(level.unseen_documents, 'document')} of a {name} that training lacks: "
                 f"{shown}{f' and {rest} more' if rest > 0 else ''}."
             )
     if demo:

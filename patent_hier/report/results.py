@@ -18,7 +18,7 @@ from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.characters import CHARACTERS_FILE
 from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.evaluation.reference import PROFILE_FILE
-from patent_hier.evaluation.result import EVERY_LEVEL, GroupScores, Result, Score
+from patent_hier.evaluation.result import GroupScores, Result, Score
 from patent_hier.evaluation.set_scores import RANKS
 from patent_hier.inference.blocked import carry_blocked
 from patent_hier.inference.exporting import DATA_CARD
@@ -30,10 +30,12 @@ from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
 from patent_hier.report.tables import Grid, grids_markdown, interval, percent, print_grid
 from patent_hier.sanitize import lines
 from patent_hier.taxonomy.symbols import SECTIONS
+from patent_hier.wording import quantity
 
 SweepRow = tuple[Mapping[str, str], str, Score | None, Score | None]  # settings, node, accuracies on val and test
 
-_PRINTED = 2  # levels whose scores are all printed on a terminal; the files contain all levels
+MARKDOWN_FILE = "result.md"
+
 _TABLE_2 = ("model", "L1", *SECTIONS, "L2\nweighted", "overall\n(product)")
 _SCORE = ("%", "95 % interval", "documents", "classes")
 _OF_LEVEL = {
@@ -71,7 +73,7 @@ def save_suite(suite: SuiteResult) -> None:
     facts = {"kind": "result", **suite.facts, "nodes": nodes, "overrides": suite.overrides}
     files = {
         "result.csv": result_csv(suite.result),
-        "result.md": result_markdown(suite.result, suite.model, suite.demo, suite.notes),
+        MARKDOWN_FILE: result_markdown(suite.result, suite.model, suite.demo, suite.notes),
     }
     files[CHARACTERS_FILE] = json.dumps(suite.characters.as_dict(), ensure_ascii=False, indent=2) + "\n"
     files[DATA_CARD] = data_card(suite.data, suite.learnt, suite.demo)
@@ -108,7 +110,7 @@ def result_markdown(result: Result, name: str = "this run", demo: bool = False, 
             if not, a note below the paper's rows names their corpus.
         more: Further notes.
     """
-    return grids_markdown(_grids(result, name, list(result.levels)), [*notes_of(result, demo), *more])
+    return grids_markdown([*_grids(result, name), _every_score(result)], [*notes_of(result, demo), *more])
 
 
 def result_csv(result: Result) -> str:
@@ -127,8 +129,11 @@ def result_csv(result: Result) -> str:
 def print_result(
     console: Console, result: Result, name: str = "this run", demo: bool = False, more: Sequence[str] = ()
 ) -> None:
-    """Print a result; arguments as in :func:`result_markdown`. Without a terminal, print plain text of fixed width."""
-    for grid in _grids(result, name, list(result.levels)[:_PRINTED]):
+    """Print the tables by level of a result; arguments as in :func:`result_markdown`, which also lists every score.
+
+    Without a terminal, print plain text of fixed width.
+    """
+    for grid in _grids(result, name):
         print_grid(console, grid)
     for note in (*notes_of(result, demo), *more):
         console.print(lines(note), markup=False, highlight=False, soft_wrap=True)
@@ -167,20 +172,18 @@ def _by_setting(
     return Grid(title, (*names, *header), cells, len(names) + n_names)
 
 
-def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
-    """Return the tables of a result, with all scores of the shown levels."""
-    over = f"{result.n_documents:,} {result.part} documents"
+def _over(result: Result) -> str:
+    return quantity(result.n_documents, f"{result.part} document")
+
+
+def _grids(result: Result, name: str) -> list[Grid]:
+    """Return the tables of a result by level, below the paper's Table 2 if the result has its columns."""
+    over = _over(result)
     levels = tuple(
         (level.level, *_cells(level.accuracy)[:2], *(_percent(getattr(level, own)) for own in _OF_LEVEL.values()),
          *_cells(level.accuracy)[2:])
         for level in result.levels.values()
     )  # fmt: skip
-    scores = tuple(
-        (key, *_cells(score), str(getattr(score, "n_labels", "")))
-        for key, score in result.scores().items()
-        if key.partition(".")[0] in (*shown, EVERY_LEVEL) and not _IN_A_BAND.search(key)
-    )
-    which = "All scores" if len(shown) == len(result.levels) else f"All scores of {' and '.join(shown)}"
     grids = [
         Grid(
             f"Scores (%) by level over {over}", ("level", "right", _SCORE[1], *_OF_LEVEL, "documents", "labels"), levels
@@ -188,12 +191,21 @@ def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
         *_set_grids(result, over),
         *_band_grids(result, over),
         *_applicant_grids(result, over),
-        Grid(f"{which} over {over}", ("score", *_SCORE, "labels"), scores),
     ]
     if is_table_2(result):
         rows = (_own_row(result, name), *map(_published_row, COUNTERPARTS))
         grids.insert(0, Grid(f"Accuracy (%) over {over}, in the layout of the paper's Table 2", _TABLE_2, rows))
     return grids
+
+
+def _every_score(result: Result) -> Grid:
+    """Return the table of every score with its interval, except those by training documents, which have their own."""
+    rows = tuple(
+        (key, *_cells(score), str(getattr(score, "n_labels", "")))
+        for key, score in result.scores().items()
+        if not _IN_A_BAND.search(key)
+    )
+    return Grid(f"All scores over {_over(result)}", ("score", *_SCORE, "labels"), rows)
 
 
 def _band_grids(result: Result, over: str) -> list[Grid]:

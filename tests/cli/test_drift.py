@@ -50,7 +50,7 @@ def test_no_drift(made, model, tmp_path, monkeypatch):
     assert (outcome.status, outcome.err) == (0, "")
     assert "characters rare in training" in outcome.out
     assert "Accuracy of the first path for documents in week.csv with known symbols" in " ".join(outcome.out.split())
-    assert "1 rows without a readable text: 1 too_few_fields" in outcome.out
+    assert "1 row without a readable text: 1 too_few_fields" in outcome.out
     assert f"1 of {len(texts) + 1} documents have no date and are in no month" in outcome.out
     assert outcome.out.splitlines()[-1] == "no drift found: week.drift"
     folder = here / "week.drift"

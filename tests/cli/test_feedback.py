@@ -50,7 +50,7 @@ def test_a_list(path):
 
 
 def test_a_period(path):
-    assert command("feedback", path, "--until", "2026-04-01").out.endswith("\n1 judgements: 0 right, 1 corrected\n")
+    assert command("feedback", path, "--until", "2026-04-01").out.endswith("\n1 judgement: 0 right, 1 corrected\n")
     assert command("feedback", path, "--since", "2026.4.2").out.endswith("\n3 judgements: 1 right, 2 corrected\n")
     nothing = command("feedback", path, "--since", "2026-01-01", "--until", "20260101")
     assert (nothing.status, nothing.out) == (0, "0 judgements: 0 right, 0 corrected\n")
@@ -113,8 +113,8 @@ def test_judgements_are_deleted(path):
     assert ids(path) == [1, 4]
     days = (time.time() * 1000 - 1_775_000_000_000) // DAY
     assert command("feedback", path, "--delete-older-than", int(days) + 1).out == "deleted 0 judgements\n"
-    assert command("feedback", path, "--delete-older-than", int(days)).out == "deleted 1 judgements\n"
-    assert command("feedback", path, "--delete-older-than", 0).out == "deleted 1 judgements\n"
+    assert command("feedback", path, "--delete-older-than", int(days)).out == "deleted 1 judgement\n"
+    assert command("feedback", path, "--delete-older-than", 0).out == "deleted 1 judgement\n"
     content = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert "一种".encode() not in content
 
@@ -181,7 +181,7 @@ def test_a_service_stores_judgements(tmp_path_factory, tmp_path, monkeypatch):
     assert next(csv.DictReader(table.splitlines()))["专利分类"] == "E05B"
     assert f"warning: other users can read {token}; restrict access with: chmod 600 {token}\n" in outcome.result().out
     assert f"judgements are stored with their texts in {path}\n" in outcome.result().out
-    assert command("feedback", path).out.endswith("1 judgements: 0 right, 1 corrected\n")
+    assert command("feedback", path).out.endswith("1 judgement: 0 right, 1 corrected\n")
     assert [file.name for file in tmp_path.glob("f.sqlite*")] == ["f.sqlite"]  # it was closed
 
 

@@ -50,10 +50,10 @@ def test_default_output(made, new, tmp_path):
     hit = 100.0 * (lines[0]["class_1"] == "G01")
     assert f"class {hit:.1f} % (" in accuracy
     assert accuracy.endswith(
-        "1 documents with a true symbol, 1 without a readable one; documents seen in training make this too high"
+        "1 document with a true symbol, 1 without a readable one; documents seen in training make this too high"
     )
     assert re.fullmatch(
-        r"2 documents, 1 rows with errors \(1 too_few_fields\), [\d.]+ s, [\d,]+ documents/s: new\.predicted\.csv", last
+        r"2 documents, 1 row with errors \(1 too_few_fields\), [\d.]+ s, [\d,]+ documents/s: new\.predicted\.csv", last
     )
     assert (tmp_path / "new.predicted.csv").read_bytes().startswith(b"\xef\xbb\xbfrow,")
     assert {path.name for path in tmp_path.iterdir()} == {"new.csv", "new.predicted.csv"}
@@ -104,7 +104,7 @@ def test_standard_output_has_the_table_only(made, new, tmp_path):
     assert done.stdout.startswith(b"\xef\xbb\xbfrow,document_id,")
     lines = list(csv.DictReader(done.stdout.decode("utf-8-sig").splitlines()))
     assert [line["摘要"] for line in lines] == [ABSTRACT, ABSTRACT, "broken"]
-    assert b"2 documents, 1 rows with errors" in done.stderr
+    assert b"2 documents, 1 row with errors" in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"new.csv"}
 
 
@@ -148,7 +148,7 @@ def test_a_sheet_and_a_delimiter_that_are_named(made, tmp_path, monkeypatch):
     workbook["正文"].append([ABSTRACT])
     workbook.save("two.xlsx")
     second = command("predict", made.node("textcnn", FLAT), "two.xlsx", "--sheet", "正文")
-    assert "1 documents, 0 rows with errors" in second.out
+    assert "1 document, 0 rows with errors" in second.out
     absent = command("predict", made.node("textcnn", FLAT), "two.xlsx", "--sheet", "x", "--overwrite")
     assert (absent.status, absent.err) == (2, "error: two.xlsx has no sheet x; choose one of Sheet, 正文\n")
     Path("bars.csv").write_text(f"摘要|a,b\n{ABSTRACT}|1,2\n", "utf-8")
@@ -167,7 +167,7 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
     unknown = command("predict", made.node("textcnn", FLAT), new, "--overwrite")
     assert f"no accuracy: {new} has no known column of true symbols; name the column with --symbols NAME" in unknown.out
     named = command("predict", made.node("textcnn", FLAT), new, "--overwrite", "--symbols", "类")
-    assert "1 documents with a true symbol" in named.out
+    assert "1 document with a true symbol" in named.out
     absent = command("predict", made.node("textcnn", FLAT), new, "--overwrite", "--symbols", "分类")
     assert absent.status != 0
     assert f"{new} has no column 分类; its columns are 标题, 摘要, 类" in absent.err
@@ -177,7 +177,7 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         "symbols = IPC主分类号, abstract = 摘要(中文), text = 摘要(中文); use --text and --symbols to choose others"
         in found.out
     )
-    assert "1 documents with a true symbol" in found.out
+    assert "1 document with a true symbol" in found.out
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_the_order_of_review(made, new, tmp_path):
     said = [line for line in outcome.out.splitlines() if not line.startswith("calibration documents")]
     assert any("plain confidence orders the documents: 25 calibration documents" in line for line in said)
     assert re.search(rf"^   1  {lines[0]['document_id']}  {lines[0]['label']}, \d+ % likely wrong", outcome.out, re.M)
-    assert said[-1] == "61 documents, 1 rows with errors (1 too_few_fields): new.triage.csv"
+    assert said[-1] == "61 documents, 1 row with errors (1 too_few_fields): new.triage.csv"
     wrong = sum(line["symbols"][:3] != line["label"] for line in lines[:-1] if line["symbols"])
     assert f"{wrong} of 60 documents with a true symbol have a wrong answer:" in said
     found = [line for line in said if line.startswith("  by ")]

@@ -132,7 +132,7 @@ def test_small_classes_are_reported(settings, cache, tmp_path, capsys):
     raw = write_csv(tmp_path / "small.csv", {"A01B1/00": 60, "B60K1/00": 1})
     corpus = ensure_corpus(replace(settings.data, path=str(raw)), cache)
     ensure_split(corpus, split_plan(settings.split), cache)
-    assert "1 classes have too few documents for every part: B60" in capsys.readouterr().out
+    assert "1 class with too few documents for every part: B60" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("shared", [True, False])

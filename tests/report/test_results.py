@@ -105,18 +105,19 @@ def test_notes(result, deep):
     assert f"Level of the first error: {', '.join(lost)}; {right}" in text
     assert "No test documents in section C, D, E, F, G: weight 0." in text
     unseen = result.levels["class"].unseen_documents
-    assert f"{unseen} documents have a class that training lacks, and count as errors: A99." in text
+    assert f"Counted as errors: {unseen} documents of a class that training lacks: A99." in text
     score = result.levels["class"].macro_f1
     assert f"class {score.n_documents / score.n_classes_with_support:.0f}." in text[text.index("Its interval (BCa)") :]
     assert "One label" not in text
     assert "so a constant classifier: section H." in result_markdown(deep)
 
 
-def test_the_terminal_shows_all_scores_of_the_first_two_levels_only(deep):
-    text = printed(deep, 80)
-    assert "All scores of section and class over" in text
-    assert all(name in text for name in ("section.accuracy", "class.oracle", "class.oracle[A]", "class.macro_f1"))
-    assert not any(f"{level}.accuracy" in text for level in IPC_LEVELS[2:])
+def test_the_terminal_shows_tables_by_level_and_the_file_every_score(result, deep):
+    for own in (result, deep):
+        text = printed(own, 80)
+        assert "Scores (%) by level over" in text
+        assert not any(name in text for name in ("All scores", "class.accuracy", "class.oracle[A]"))
+        assert "All scores over" in result_markdown(own)
 
 
 def test_each_band_of_training_documents_has_a_line(result, deep):
