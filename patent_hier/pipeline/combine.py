@@ -2,9 +2,8 @@
 
 The weights of a node are fitted to the ``val`` documents below it, so its scores on ``val`` are biased; this module
 never uses ``calibration`` or ``test``. Down to the class, each head is pooled separately; deeper trees are pooled over
-whole paths, with weights for each level (:mod:`patent_hier.evaluation.path_pool`). If stored predictions contain only
-the best labels of a level, all members score the documents' texts again. Members may have different depths; the
-ensemble predicts the levels that all of them have.
+whole paths, with weights for each level (:mod:`patent_hier.evaluation.path_pool`). Members may have different depths;
+the ensemble predicts the levels that all of them have.
 
 If a member lacks a node (a flat classifier has no sections, local classifiers have no ``flat``), its scores for that
 node are derived from its other nodes, see :mod:`patent_hier.evaluation.scores`. The cascade of an ensemble of flat
@@ -15,36 +14,33 @@ A node's folder has the same files as a trained node; its ``model/`` folder list
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from patent_hier.artifacts import MANIFEST, fingerprint
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
-from patent_hier.data.context import documents_at
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.labels import DocumentLabels, corpus_labels, node_targets
-from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.data.labels import node_targets
+from patent_hier.errors import ConfigError
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.level_scores import LevelScores, concatenate, score_levels
 from patent_hier.evaluation.path_pool import PathPool
 from patent_hier.evaluation.pooling import fit_weights, pool
-from patent_hier.evaluation.scores import TreeScores, as_node, cut, derive
-from patent_hier.evaluation.system import aligned, positions
-from patent_hier.inference.nodes import CLASSIFIER_FILE, COMBINATION, MODEL_FOLDER, NODE_KIND, Classifier, NodeLoader
-from patent_hier.inference.scoring import TextScorer
+from patent_hier.evaluation.scores import TreeScores, as_node, derive
+from patent_hier.inference.nodes import CLASSIFIER_FILE, COMBINATION, MODEL_FOLDER, NODE_KIND
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
+from patent_hier.pipeline.member_scores import MemberScores
 from patent_hier.pipeline.members import Member, corpus_of, read_members
-from patent_hier.pipeline.node import CELLS, METRICS_FILE, finished, read_predictions, write_node
+from patent_hier.pipeline.node import METRICS_FILE, finished, write_node
 from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
-from patent_hier.progress import item_progress, say
+from patent_hier.progress import say
 from patent_hier.settings import FLAT, ROOT, SHARED, WHOLE
-from patent_hier.taxonomy.tree import LabelTree, Positions
+from patent_hier.taxonomy.tree import LabelTree
 
 COMBINE_VERSION = 3  # raise it when the same members would give other scores
 _LEVELS_OF_LOCAL_POOLS = 2  # deeper trees are pooled over whole paths
@@ -122,6 +118,11 @@ class _Ensemble:
     folder: Path
     overrides: tuple[str, ...]
 
+    @cached_property
+    def scored(self) -> MemberScores:
+        """The members' scores for the held-out documents."""
+        return MemberScores(self.members, self.corpus, self.depth)
+
     @property
     def depth(self) -> str:
         """The deepest level that the ensemble predicts."""
@@ -161,41 +162,6 @@ class _Ensemble:
                 self._make(node, folder, staging)
         return folder
 
-    @cached_property
-    def documents(self) -> NetworkPredictions:
-        """The predictions of a node of the first member, which define the documents, their order and their parts."""
-        return read_predictions(next(iter(self.members[0].nodes.values())))
-
-    @cached_property
-    def scores(self) -> list[dict[str, TreeScores]]:
-        """Each member's scores for all held-out documents, in the order of ``documents``."""
-        say(f"{COMBINATION}: reading {len(self.members)} members, {len(self.documents)} documents")
-        scores = [
-            cut({node: self._aligned(folder) for node, folder in member.nodes.items()}, self.depth)
-            for member in self.members
-        ]
-        if self.is_whole:
-            return scores
-        # The weights are fitted to the levels that the nodes of all members have in common.
-        depths = [own.tree.depth for by_node in scores for node, own in by_node.items() if node != ROOT]
-        common = min(depths, key=self.members[0].tree.levels.index)
-        return [{node: own.to_depth(common) for node, own in by_node.items()} for by_node in scores]
-
-    @cached_property
-    def is_whole(self) -> bool:
-        """Whether the members' stored predictions contain every label of each pooled level."""
-        read = [read_predictions(folder) for member in self.members for folder in member.nodes.values()]
-        return all(own.is_whole or self.depth in (level.level for level in own.dense) for own in read)
-
-    def _aligned(self, folder: Path) -> TreeScores:
-        try:
-            own = aligned(read_predictions(folder), self.documents.document_ids)
-        except ArtifactError as error:
-            raise ArtifactError(f"{folder}: {error}") from error
-        if not np.array_equal(own.parts, self.documents.parts):
-            raise ArtifactError(f"{folder} assigns documents to other parts than another member does; run it again")
-        return own.scores()
-
     def _make(self, node: str, folder: Path, staging: Path) -> None:
         memory, start = PeakMemory(), time.perf_counter()
         pooling = self._over_paths() if node == SHARED else self._by_heads(node)
@@ -204,7 +170,7 @@ class _Ensemble:
             "weights": {member.name: weight for member, weight in zip(self.members, pooling.weights, strict=True)},
             **pooling.facts,
             "note": _NOTE,
-            "scored_documents": len(self.documents),
+            "scored_documents": len(self.scored.documents),
             "combine_seconds": round(time.perf_counter() - start, 3),
             "peak_memory_bytes": memory.bytes(),
         }
@@ -223,67 +189,25 @@ class _Ensemble:
         shares = ", ".join(f"{np.round(weight, 2)} {name}" for name, weight in named)
         say(f"{COMBINATION} {node}: {said}; weights {shares}  {folder}")
 
-    @cached_property
-    def rows(self) -> NDArray[np.intp]:
-        """Positions of the documents in the corpus, ``(n,)``."""
-        return positions(self.documents.document_ids, self.corpus.document_ids.to_numpy(), "the corpus")
-
-    @cached_property
-    def labels(self) -> DocumentLabels:
-        """The labels of the documents in the corpus."""
-        return corpus_labels(self.corpus, self.depth).take(self.rows)
-
     def _pooled(self, node: str, pooling: "_Pooling") -> NetworkPredictions:
         """Return the ensemble's predictions for all held-out documents."""
         chunks: list[list[LevelScores]] = []
         pooled: TreeScores | None = None
-        for scores in self._members_scores(node, np.arange(len(self.documents))):
+        for scores in self.scored.batches(node, np.arange(len(self.scored.documents))):
             pooled = pooling.pool(scores)
             done = sum(len(chunk[0].targets) for chunk in chunks)
-            labels = self.labels.take(np.arange(done, done + len(pooled)))
+            labels = self.scored.labels.take(np.arange(done, done + len(pooled)))
             chunks.append(score_levels(pooled.tree, pooled.log_prob, node_targets(labels, node, pooled.tree.levels)))
         assert pooled is not None  # there is at least one document
-        own = self.documents
+        own = self.scored.documents
         levels = concatenate(chunks)
         return NetworkPredictions(node, pooled.tree, own.document_ids, own.parts, levels, pooled.flat, own.groups)
 
-    def _members_scores(self, node: str, places: NDArray[np.intp]) -> Iterator[list[TreeScores]]:
-        """Yield the members' scores in batches, from stored predictions or, if these are incomplete, from the texts.
-
-        Args:
-            node: The node to score.
-            places: Positions in ``documents``.
-        """
-        if self.is_whole:
-            whole = [as_node(derive(own, node), node) for own in self.scores]
-            yield [TreeScores(own.tree, own.log_prob[places], own.flat) for own in whole]
-            return
-        scorer = TextScorer(self.loader.nodes)
-        raws = [one.raw for one in self.loader.nodes.values() if isinstance(one, Classifier)]
-        context = dict.fromkeys(name for raw in raws for name in raw.context)
-        texts = documents_at(self.corpus, context, self.rows[places])
-        size = max(1, CELLS // max(len(member.tree) for member in self.members))
-        with item_progress(f"{COMBINATION} {node}: scoring {len(texts)} documents", len(texts)) as progress:
-            for start in range(0, len(texts), size):
-                chunk = texts[start : start + size]
-                by_member = [scorer.score(member.sources(node), chunk) for member in self.members]
-                progress(len(chunk))
-                yield [as_node(derive(cut(own, self.depth), node), node) for own in by_member]
-
-    @cached_property
-    def loader(self) -> NodeLoader:
-        """A loader with the models of all members."""
-        loader = NodeLoader()
-        for member in self.members:
-            for name, folder in member.nodes.items():
-                loader.load(folder, name)
-        return loader
-
     def _by_heads(self, node: str) -> "_Pooling":
         """Fit one weight for each member, to pool each head separately."""
-        scores = [as_node(derive(own, node), node) for own in self.scores]
+        scores = [as_node(derive(own, node), node) for own in self.scored.whole]
         tree = LabelTree.union([own.tree for own in scores])
-        val, paths = self._val(node, tree)
+        val, paths = self.scored.val(node, tree)
         if node in (ROOT, FLAT) and not len(val):
             raise ConfigError(
                 "the weights of an ensemble are fitted to the part val, which is empty in the members' split; train "
@@ -306,23 +230,16 @@ class _Ensemble:
     def _over_paths(self) -> "_Pooling":
         """Fit a weight for each member and level, to pool whole paths."""
         tree = LabelTree.union([member.tree.to_depth(self.depth) for member in self.members])
-        val, paths = self._val(SHARED, tree)
+        val, paths = self.scored.val(SHARED, tree)
         if len(val) < LEAST_DOCUMENTS:
             raise ConfigError(
                 f"val has {len(val)} documents, but weights for several levels need at least {LEAST_DOCUMENTS}; "
                 "raise split.val and train the members again"
             )
-        pooled = PathPool.fit(self._members_scores(SHARED, val), tree, paths)
+        pooled = PathPool.fit(self.scored.batches(SHARED, val), tree, paths)
         unknown = pooled.unknown.tolist()
         facts = {"unknown": unknown, "levels": list(tree.levels), "weights_documents": len(val)}
         return _Pooling(lambda scores: pooled(scores, tree), pooled.weights.tolist(), facts, unknown)
-
-    def _val(self, node: str, tree: LabelTree) -> tuple[NDArray[np.intp], Positions]:
-        """Return the positions of the ``val`` documents below the node, and their paths in a tree."""
-        targets = node_targets(self.labels, node, tree.levels)
-        paths = np.stack([tree.find(level, own) for level, own in zip(tree.levels, targets, strict=True)], axis=1)
-        val = np.flatnonzero((self.documents.parts == "val") & (targets[0] != None))  # noqa: E711 - elementwise
-        return val, paths[val]
 
     def _classifier(self, pooled: NetworkPredictions, pooling: "_Pooling", folder: Path) -> dict[str, Any]:
         """Return the data for scoring new texts: the members' folders, relative to the node's, and their weights."""
