@@ -102,9 +102,8 @@ def bootstrap_interval(
     if (bca or without) and np.ptp(values):
         cells = np.arange(len(sizes))
         left = without() if without else np.array([scores_of(sizes - (cells == cell)[None])[0] for cell in cells])
-        observed = scores_of(np.stack([sizes, sizes]))[
-            0
-        ]  # summed in the same order as a batch, so that equal scores are exactly equal
+        # Two rows are summed in the same order as a batch, so that equal scores are exactly equal.
+        observed = scores_of(np.stack([sizes, sizes]))[0]
         levels = _bca_levels(levels, values, observed, left, sizes)
     low, high = np.quantile(values, levels)
     return float(low), float(high)

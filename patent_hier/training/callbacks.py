@@ -16,15 +16,17 @@ class History(pl.Callback):
     Args:
         label: Name of what is being trained, printed at the start of each line.
         enabled: Whether to print lines; the history is recorded in any case.
+        note: Text for the end of the first line.
 
     Attributes:
         epochs: One dictionary per epoch with ``epoch`` (from 1), ``seconds`` and every logged metric.
     """
 
-    def __init__(self, label: str, enabled: bool) -> None:
+    def __init__(self, label: str, enabled: bool, note: str = "") -> None:
         self.epochs: list[dict[str, float]] = []
         self._label = label
         self._enabled = enabled
+        self._note = f"; {note}" if note else ""
         self._start: float | None = None
         self._before = 0.0  # seconds of training before this run resumed
 
@@ -44,7 +46,8 @@ class History(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the device and the precision, and start the clock."""
         if self._enabled:
-            print(f"{self._label}: training on {trainer.strategy.root_device} in {trainer.precision}", flush=True)
+            hardware = f"{trainer.strategy.root_device} in {trainer.precision}"
+            print(f"{self._label}: training on {hardware}{self._note}", flush=True)
         self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -160,6 +160,13 @@ def _fit_in_passes(
     return Fitted(classifier, history, facts | sizes)
 
 
+def _note_on_epochs(settings: TrainerSettings, epochs: int) -> str:
+    """Return why a node trains more epochs than set; empty if it does not."""
+    if epochs == settings.max_epochs:
+        return ""
+    return f"{epochs} epochs instead of {settings.max_epochs}, to reach trainer.min_steps={settings.min_steps}"
+
+
 def _train(
     network: nn.Module,
     reader: TokenReader,
@@ -174,7 +181,10 @@ def _train(
     steps_per_epoch = len(batches)
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
     task = _task(network, reader, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
-    history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
+    shows_progress = trainer_settings.progress and not ranks.rank
+    history = History(
+        f"{settings.model.name} {settings.node}", shows_progress, _note_on_epochs(trainer_settings, epochs)
+    )
     best = BestWeights(_MONITOR, enabled=not ranks.rank and trainer_settings.keep == BEST)
     keeper = StateCheckpoint(keeping.path, trainer_settings.checkpoint_minutes, data.passes, ranks, keeping.position)
     callbacks: list[Callback] = [history, keeper]

@@ -228,6 +228,13 @@ def test_progress_is_a_line_per_epoch(toy: Toy, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == ""
 
 
+def test_further_epochs_for_the_least_steps_are_announced(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    toy.fit(settings("B", progress=True, max_epochs=1, min_steps=4, batch_size=4096))
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.endswith("; 4 epochs instead of 1, to reach trainer.min_steps=4")
+    assert len(lines) == 4
+
+
 @pytest.mark.parametrize("seen", [True, False])
 def test_a_network_of_all_levels_learns_each_of_them(toy: Toy, seen: bool) -> None:
     """With ``labels=all`` it learns further symbols too; whether a path is a main or a further one is chance."""
