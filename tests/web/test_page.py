@@ -498,6 +498,7 @@ def test_rows_that_could_not_be_reviewed_are_sorted_by_probability(
         ("x.csv", "a,b\n1,2\n", "文件必须包含以下各列：摘要"),
         ("x.txt", "\n\n", "没有可读取的文本"),
         ("x.jsonl", "{\n", "没有可读取的文本"),
+        ("x.xlsx", "PK\x03\x04\x00", "Excel 表格请先另存为 CSV"),
     ],
 )
 def test_files_that_cannot_be_used(
@@ -508,6 +509,23 @@ def test_files_that_cannot_be_used(
     page.set_input_files("#file", tmp_path / name)
     page.wait_for_selector("#batch-problem:not([hidden])")
     assert words in shown(page, "#batch-problem")
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "encoding"), [("x.csv", ";", "gb18030"), ("x.tsv", "\t", "utf-8"), ("x.csv", "\t", "utf-16")]
+)
+def test_a_table_may_have_other_delimiters(
+    open_page: Callable[..., Any], tmp_path: Path, name: str, delimiter: str, encoding: str
+) -> None:
+    content = f'"公开号,旧"{delimiter}公开号{delimiter}摘要\nx{delimiter}CN7A{delimiter}"一种{delimiter}锁, 含锁体"\n'
+    (tmp_path / name).write_text(content, encoding)
+    page = open_page()
+    page.set_input_files("#file", tmp_path / name)
+    page.wait_for_selector("#download:not([hidden])")
+    assert page.locator("#rows tr td:first-child").all_inner_texts() == ["CN7A"]
+    assert page.locator("#rows tr td:nth-child(2)").all_inner_texts() == [
+        " ".join(f"一种{delimiter}锁, 含锁体".split())
+    ]
 
 
 def test_lines_and_objects_are_documents_too(open_page: Callable[..., Any], tmp_path: Path) -> None:

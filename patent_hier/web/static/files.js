@@ -1,9 +1,10 @@
-// Reading of document files in the browser: CSV, TXT and JSON lines, in UTF-8 or GB18030.
+// Reading of document files in the browser: CSV (also with tabs or semicolons), TXT and JSON lines, in UTF-8, GB18030 or UTF-16.
 
 import { Problem } from "./service.js";
 import { say } from "./words.js";
 
 const MOST_BYTES = 20 * 1024 * 1024;
+const DELIMITERS = [",", "\t", ";"];
 const SHOWN = 40; // most columns of a file, and characters of their names, in a message
 
 /** The documents of a file in order, each {id, text}, with an empty text for an unreadable row; and the columns found by known headers. */
@@ -11,13 +12,16 @@ export async function readFile(file, about) {
   if (file.size > MOST_BYTES) throw new Problem(say().errors.fileLarge);
   const content = decode(await file.arrayBuffer());
   const kind = file.name.toLowerCase().split(".").pop();
-  const { documents, found } = kind === "csv" ? fromCsv(content, about) : kind === "jsonl" ? fromJson(content, about) : fromLines(content);
+  const { documents, found } = kind === "csv" || kind === "tsv" ? fromCsv(content, about) : kind === "jsonl" ? fromJson(content, about) : fromLines(content);
   for (const one of documents) if (one.text.includes("\ufffd")) one.text = "";
   if (!documents.some((one) => one.text)) throw new Problem(say().errors.noTexts);
   return { documents, found };
 }
 
 function decode(bytes) {
+  const [first, second] = new Uint8Array(bytes, 0, Math.min(2, bytes.byteLength));
+  if (first === 0xff && second === 0xfe) return new TextDecoder("utf-16le").decode(bytes); // Excel's "Unicode text"
+  if (new Uint8Array(bytes).includes(0)) throw new Problem(say().errors.notText); // such as an Excel workbook
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
@@ -119,7 +123,15 @@ function join(values) {
   return text;
 }
 
+/** The delimiter that occurs most often in the header. */
+function delimiterOf(content) {
+  const header = content.slice(0, 65536).replace(/"[^"]*"/g, "").split("\n", 1)[0];
+  const count = (delimiter) => header.split(delimiter).length;
+  return DELIMITERS.reduce((best, one) => (count(one) > count(best) ? one : best));
+}
+
 function parseCsv(content) {
+  const delimiter = delimiterOf(content);
   const rows = [[""]];
   let quoted = false;
   for (let i = 0; i < content.length; i += 1) {
@@ -130,7 +142,7 @@ function parseCsv(content) {
       else if (content[i + 1] === '"') row[row.length - 1] += content[(i += 1)];
       else quoted = false;
     } else if (letter === '"' && row[row.length - 1] === "") quoted = true;
-    else if (letter === ",") row.push("");
+    else if (letter === delimiter) row.push("");
     else if (letter === "\n") rows.push([""]);
     else if (letter !== "\r") row[row.length - 1] += letter;
   }

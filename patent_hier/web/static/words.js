@@ -28,7 +28,7 @@ const WORDS = {
     chooser: "选择正确的分类号", trail: "上级分类", whole: "全部", filter: "按分类号或类名筛选", here: (label) => `选定 ${label}`, nothingBelow: "没有下级分类。", found: (n, all) => `${n} / ${all} 项`,
     keys: "↑ ↓ 移动，Enter 进入下级，Backspace 返回上级，Ctrl + Enter 选定，Esc 关闭。",
     footerStored: "分类结果仅供参考，不代表正式分类。文本仅发送至本机服务，不记入日志；提交判定时，文本会连同判定保存到本单位的文件中。",
-    errors: { empty: "请先输入文本。", unsaved: "判定未能保存。", not_stored: "判定未能写入文件，没有保存，请稍后重试。", full: "保存判定的文件已满，判定没有保存，请联系管理员。", labels: "无法读取分类表。", long: "文本过长。", offline: "无法连接服务，请确认服务正在运行。", busy: "服务繁忙，请稍后重试。", noTexts: "文件中没有可读取的文本。",
+    errors: { empty: "请先输入文本。", unsaved: "判定未能保存。", not_stored: "判定未能写入文件，没有保存，请稍后重试。", full: "保存判定的文件已满，判定没有保存，请联系管理员。", labels: "无法读取分类表。", long: "文本过长。", offline: "无法连接服务，请确认服务正在运行。", busy: "服务繁忙，请稍后重试。", noTexts: "文件中没有可读取的文本。", notText: "该文件不是文本文件。Excel 表格请先另存为 CSV，或使用命令行工具 patent-hier predict。",
       noColumn: (needed, names) => `文件必须包含以下各列：${needed.join("、")}。文件中的列：${names.join("、")}。`, twoColumns: (name) => `文件中有多列名为 ${name}，请只保留一列，其余改名。`, fileLarge: "文件过大（上限为 20 MB），请使用命令行工具 patent-hier predict。", bad: "无法对该文本分类。", bad_text: "文本中没有可读取的内容。", blocked_label: "该分类位置已停用，不能选用。" },
   },
   en: {
@@ -58,7 +58,7 @@ const WORDS = {
     chooser: "Choose the right label", trail: "Higher levels", whole: "All", filter: "Filter by code or title", here: (label) => `Choose ${label}`, nothingBelow: "There are no lower levels.", found: (n, all) => `${n} of ${all}`,
     keys: "↑ ↓ to move, Enter to go down a level, Backspace to go up, Ctrl + Enter to choose, Esc to close.",
     footerStored: "Results support a human decision and are not an official classification. Texts are sent only to the service on this machine and are not logged. When you judge an answer, the text is stored with your judgement in your office's file.",
-    errors: { empty: "Enter a text first.", unsaved: "The judgement was not saved.", not_stored: "The judgement could not be written and was not saved; try again in a moment.", full: "The judgement file is full, so the judgement was not saved; contact the administrator.", labels: "The labels cannot be loaded.", long: "The text is too long.", offline: "The service cannot be reached; check that it is still running.", busy: "The service is busy; try again in a moment.", noTexts: "The file contains no readable text.",
+    errors: { empty: "Enter a text first.", unsaved: "The judgement was not saved.", not_stored: "The judgement could not be written and was not saved; try again in a moment.", full: "The judgement file is full, so the judgement was not saved; contact the administrator.", labels: "The labels cannot be loaded.", long: "The text is too long.", offline: "The service cannot be reached; check that it is still running.", busy: "The service is busy; try again in a moment.", noTexts: "The file contains no readable text.", notText: "This is not a text file. Save an Excel table as CSV, or use the command patent-hier predict.",
       noColumn: (needed, names) => `The file must have these columns: ${needed.join(", ")}. Its columns are ${names.join(", ")}.`, twoColumns: (name) => `The file has more than one column ${name}; rename all but one.`, fileLarge: "The file is too large (20 MB at most); use the command patent-hier predict.", bad: "This text cannot be classified.", bad_text: "The text has no readable content.", blocked_label: "This place of the scheme is blocked and cannot be chosen." },
   },
 };
