@@ -1,5 +1,6 @@
 # Each target sets up what it needs and works on its own in a fresh clone.
-# The virtual environment is rebuilt only when pyproject.toml or constraints.txt changes.
+# The virtual environment is rebuilt only when pyproject.toml or constraints.txt changes. Its modules are compiled by all
+# cores at once; pip would use one.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -18,6 +19,9 @@ SIZE ?= quick
 MODEL ?= linear
 MUTANTS ?= 220
 READY := $(VENV)/.installed
+
+# Without compiled modules, each of the many processes of tests and sweeps would compile the sources again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Paths reach the recipes through the environment, so that neither make nor the shell splits them. They are passed in
 # Hydra's own quotes, so that spaces, commas, equals signs, brackets and Chinese characters in a path have no meaning.
@@ -59,7 +63,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || \
 		{ echo 'error: $(PYTHON) is missing or older than 3.11; name a newer one: make PYTHON=python3.12' >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --no-compile -c constraints.txt -e ".[dev]"
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true # some packages contain files for other Python versions
 	@touch $@
 	@echo 'ready; next: source $(BIN)/activate, then patent-hier --help'
 
