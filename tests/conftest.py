@@ -28,7 +28,6 @@ _BEGIN_FIRST = (
     "tests/report/",
     "tests/integration/",
     "tests/web/test_page.py",
-    "tests/web/test_page_feedback.py",
     "tests/integration/test_models.py",
     "tests/cli/test_report.py",
 )

@@ -24,7 +24,10 @@ def audited(place, split):
     return json.loads((folder / "audit.json").read_text("utf-8")), folder
 
 
-@pytest.mark.parametrize("split", ["random", "applicant", "deduplicated", "family", "date"])
+@pytest.mark.parametrize(
+    "split",
+    ["random", "applicant", *(pytest.param(own, marks=pytest.mark.slow) for own in ("deduplicated", "family", "date"))],
+)
 def test_every_policy_keeps_its_promise(place, split):
     done = command("audit", *words(place, f"split={split}"))
     assert (done.status, done.err) == (0, "")

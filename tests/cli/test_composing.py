@@ -46,7 +46,7 @@ def plain(config: DictConfig) -> object:
     return OmegaConf.to_container(config, resolve=False)
 
 
-@pytest.mark.parametrize("groups", GROUPS)
+@pytest.mark.parametrize("groups", [GROUPS[0], *(pytest.param(own, marks=pytest.mark.slow) for own in GROUPS[1:])])
 def test_equals_hydras_own_composition(groups: tuple[str, ...]) -> None:
     for number, values in enumerate(VALUES):
         words = (*groups, *values) if number % 2 else (*values, *groups)

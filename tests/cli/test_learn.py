@@ -103,6 +103,7 @@ def test_a_new_version_from_corrections_and_a_second_one(place: Place) -> None:
     assert facts["corrections"]["held out"] == counts["held out"]  # type: ignore[index]  # nor taught what tests it
 
 
+@pytest.mark.slow
 def test_a_worse_system_is_refused(place: Place) -> None:
     before = place.results("linear")
     done = place.learn(place.linear, place.scrambled(), "--weight", "50")
@@ -124,6 +125,7 @@ def test_a_worse_system_is_refused(place: Place) -> None:
     assert facts["problem"]
 
 
+@pytest.mark.slow
 def test_a_network_goes_on_from_its_weights(place: Place) -> None:
     assert command("run", *NETWORK, *place.where).status == 0
     (first,) = place.results("textcnn")
@@ -169,6 +171,7 @@ def test_corrections_of_held_out_documents_alone_teach_nothing(place: Place) -> 
     assert "has no correction to learn from" in done.err
 
 
+@pytest.mark.slow
 def test_an_edition_in_which_one_class_moved(place: Place) -> None:
     """Everything outside the moved class's section stays to the last bit; what moved has its new label."""
     table = place.folder / "concordance.csv"
@@ -255,6 +258,7 @@ def test_nothing_to_learn_leaves_the_network_as_it_is(place: Place) -> None:
         assert same == (node not in ("root", "H")), node
 
 
+@pytest.mark.slow
 def test_a_system_learns_from_what_the_page_has_collected(place: Place) -> None:
     """The export of judgements: one symbol each, and a text under the name of one field."""
     store = FeedbackStore.open(place.folder / "judgements.sqlite", create=True)

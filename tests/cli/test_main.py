@@ -165,6 +165,7 @@ def test_under_torchrun_only_rank_0_runs_a_command_that_trains_no_node(rank, mon
     assert (outcome.status, outcome.out != "", outcome.err) == (0, rank == 0, "")
 
 
+@pytest.mark.slow
 def test_run_help_is_as_fast_as_an_empty_hydra_app(tmp_path):
     """Best of five each, taken in turn; the issue allows 0.1 s more than Hydra itself takes.
 

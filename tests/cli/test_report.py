@@ -122,6 +122,7 @@ def test_what_is_missing_is_said_and_comes_back(what, copied, whole):
     assert numbers(copied) == whole
 
 
+@pytest.mark.slow
 def test_the_other_seed_stays_in_the_report(copied, whole):
     remove(copied, "linear", "root", 2)
     assert copied.report().status == 1
@@ -133,6 +134,7 @@ def test_the_other_seed_stays_in_the_report(copied, whole):
     assert item["L1"]["sd"] is None
 
 
+@pytest.mark.slow
 def test_two_missing_results_are_both_told(copied):
     remove(copied, "linear", "A", 1)
     remove(copied, "linear", "D", 1)
@@ -196,6 +198,7 @@ def test_a_second_call_writes_nothing(place, whole):
     assert stamps(place) == before
 
 
+@pytest.mark.slow
 def test_other_evidence_writes_it_anew(copied, whole):
     first = copied.report()
     assert "report: written" in first.out
@@ -207,6 +210,7 @@ def test_other_evidence_writes_it_anew(copied, whole):
     assert not list(copied.runs.glob(".partial-*"))
 
 
+@pytest.mark.slow
 def test_another_split_is_another_report(copied, whole):
     copied.run("linear", "level=flat", "split.seed=5")
     assert copied.report().status == 0
@@ -217,6 +221,7 @@ def test_another_split_is_another_report(copied, whole):
     assert (other["hierarchical"], [item["name"] for item in other["flat"]]) == ([], ["linear"])
 
 
+@pytest.mark.slow
 def test_another_corpus_is_another_report(copied, tmp_path, whole):
     other = csv_world(tmp_path, {"A01B1/00": 30, "B05B1/00": 30})._replace(runs=copied.runs)
     other = other._replace(words=(*other.words[:-2], *copied.words[-1:], other.words[-1]))
@@ -243,6 +248,7 @@ def test_nothing_has_been_run(place, tmp_path, whole):
     assert rows["CNN (paper)"][0] == "81.7"
 
 
+@pytest.mark.slow
 def test_only_a_flat_model_and_the_warning_of_demo_data(tmp_path):
     demo = world(tmp_path, "data=demo", "data.rows=400")
     demo.run("logistic", "level=flat")
@@ -260,6 +266,7 @@ def test_only_a_flat_model_and_the_warning_of_demo_data(tmp_path):
     assert not any(note in own["html"] for note in PAPER_NOTE.values())
 
 
+@pytest.mark.slow
 def test_only_nine_models_and_no_warning_for_other_data(copied):
     shutil.rmtree(copied.node("linear", "flat"))
     shutil.rmtree(copied.node("linear", "result-flat"))

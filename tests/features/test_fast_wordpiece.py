@@ -110,7 +110,9 @@ _PIECES = st.one_of(
 _TEXTS = st.lists(st.lists(_PIECES, max_size=40).map("".join), max_size=4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(own, marks=[] if own in ("demo", "small", "cased") else pytest.mark.slow) for own in NAMES]
+)
 @settings(deadline=None, max_examples=120)
 @given(texts=_TEXTS, max_length=st.sampled_from(LENGTHS))
 def test_any_text_has_the_ids_of_the_library(name: str, texts: list[str], max_length: int) -> None:
@@ -124,6 +126,7 @@ def test_hostile_texts_have_the_ids_of_the_library(name: str, max_length: int) -
     _assert_equal(name, max_length, ["".join(HOSTILE)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", pytest.param("unclean and cased", marks=pytest.mark.slow)])
 def test_every_code_point_between_others(name: str) -> None:
     codes = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) not in ("Cs", "Co", "Cn")]

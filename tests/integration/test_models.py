@@ -99,6 +99,7 @@ def test_a_saved_node_scores_new_texts(trained):
     assert all(np.isfinite(value).all() for value in load_file(folder / "model" / "model.safetensors").values())
 
 
+@pytest.mark.slow
 def test_the_same_command_trains_nothing(trained):
     before, result = contents(trained.runs), scores(trained.result())
     again = command("run", "level=hier", *trained.words)
@@ -122,6 +123,7 @@ def test_flat(trained):
     assert rows["class.accuracy"] == pytest.approx(hits.mean())
 
 
+@pytest.mark.slow
 @of("rnn", "knn")
 def test_a_missing_node_comes_back_as_it_was(trained, tmp_path):
     copied = place(trained.model, shutil.copytree(trained.runs, tmp_path / "runs"), trained.cache)

@@ -95,6 +95,7 @@ def test_damaged_result_is_refused_and_not_replaced(name, damage, copied):
     assert contents(copied.runs) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cache", ["corpora/demo-*/corpus.parquet", "splits/random-*/split.parquet", "tokens/*/ids.bin"]
 )
@@ -111,6 +112,7 @@ def test_damaged_cache_is_made_again(cache, copied):
     assert (copied.nodes()["C"] / "predictions.parquet").read_bytes() == predictions
 
 
+@pytest.mark.slow
 def test_failure_of_one_node_names_it_and_keeps_the_rest(suite, tmp_path, monkeypatch):
     from patent_hier.errors import DataError
     from patent_hier.training import fit

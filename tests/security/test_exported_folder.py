@@ -86,7 +86,8 @@ PROFILE = (
 )
 
 
-@pytest.mark.parametrize("third", [0, *(pytest.param(third, marks=pytest.mark.slow) for third in (1, 2))])
+@pytest.mark.slow
+@pytest.mark.parametrize("third", range(3))
 @pytest.mark.parametrize(
     ("name", "key"),
     [("config.json", key) for key in FACTS]

@@ -60,6 +60,7 @@ def count_threads(ranks: Ranks, folder: Path) -> None:
     (folder / f"threads-{ranks.rank}").write_text(str(torch.get_num_threads()))
 
 
+@pytest.mark.slow
 def test_processes_share_the_threads_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # of one process, on a machine of two cores or more
     launch(count_threads, 2, tmp_path, tmp_path)
@@ -70,10 +71,10 @@ def test_processes_share_the_threads_of_one(tmp_path: Path, monkeypatch: pytest.
     ("kind", "name", "message"),
     [
         ("config", "ConfigError", r"optimizer\.lr=9 is too high; lower it"),
-        ("strange", "StrangeError", "something broke"),
-        ("disk", "OSError", "No space left"),
         ("kill", "ProcessError", r"process 1 of 2 was killed by SIGKILL"),
-        ("exit", "ProcessError", "process 1 of 2 exited with status 3"),
+        pytest.param("strange", "StrangeError", "something broke", marks=pytest.mark.slow),
+        pytest.param("disk", "OSError", "No space left", marks=pytest.mark.slow),
+        pytest.param("exit", "ProcessError", "process 1 of 2 exited with status 3", marks=pytest.mark.slow),
     ],
 )
 def test_one_failure_ends_all_and_is_told_as_it_was(

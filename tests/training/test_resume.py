@@ -88,7 +88,13 @@ def same(one: Fitted, other: Fitted) -> bool:
 
 @pytest.mark.parametrize(
     ("training", "stride"),
-    [(("flat", 1), 1), (("flat", 2), 5), (("shared", 1), 3), (("flat", 1, ("ema", 0.5)), 3)],
+    [
+        (("shared", 1), 3),
+        *(
+            pytest.param(training, stride, marks=pytest.mark.slow)
+            for training, stride in ((("flat", 1), 1), (("flat", 2), 5), (("flat", 1, ("ema", 0.5)), 3))
+        ),
+    ],
     indirect=["training"],
 )
 def test_wherever_it_is_killed_the_result_is_the_same(training: Training, stride: int) -> None:

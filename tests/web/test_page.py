@@ -25,10 +25,11 @@ TEXT = "一种激光测距装置，包括壳体和光电探测器"
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 _FLAGS += ["--disable-component-update", "--disable-sync"]
 
-pytestmark = [
+NEEDS_BROWSER = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install it, or name it: CHROMIUM=/path"),
     pytest.mark.xdist_group("browser"),
 ]
+pytestmark = NEEDS_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,7 @@ def test_every_level_of_a_deep_model_is_shown_and_can_be_chosen(
         page.wait_for_selector("#forced", state="hidden")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1200, 360])
 def test_a_sibling_is_chosen_by_keys_at_every_level(
     open_deep_page: Callable[..., Any], deep_service: Client, width: int
@@ -208,6 +210,7 @@ def test_a_sibling_is_chosen_by_keys_at_every_level(
         parent = quote(name)
 
 
+@pytest.mark.slow
 def test_siblings_are_closed_by_escape_and_asked_for_again_after_a_failure(open_page: Callable[..., Any]) -> None:
     page = open_page()
     classify(page)
@@ -224,6 +227,7 @@ def test_siblings_are_closed_by_escape_and_asked_for_again_after_a_failure(open_
     assert page.locator("#steps [data-level=class]").get_attribute("aria-expanded") == "false"
 
 
+@pytest.mark.slow
 def test_many_siblings_come_in_pieces(open_page: Callable[..., Any]) -> None:
     page = open_page()
     classify(page)
@@ -327,6 +331,7 @@ def open_two_column_page(browser: Any, two_column_service: Client) -> Iterator[C
     yield from _opening(browser, two_column_service)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
@@ -366,6 +371,7 @@ def test_columns_are_found_as_in_the_command_line(
     assert line.endswith(said)  # before it the command line names columns that the page does not read
 
 
+@pytest.mark.slow
 def test_each_of_two_columns_is_found(open_two_column_page: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("摘要（英文）,Patent No,标题\n有一锁体,CN7A,一种锁\n", "utf-8")
     page = open_two_column_page()
@@ -375,6 +381,7 @@ def test_each_of_two_columns_is_found(open_two_column_page: Callable[..., Any], 
     assert shown(page, "#columns") == "按表头识别的列：文本（发明名称） = 标题，文本（摘要） = 摘要（英文）"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["x.csv", "x.jsonl"])
 def test_a_file_without_its_columns_shows_what_it_has(
     open_two_column_page: Callable[..., Any], tmp_path: Path, file: str
@@ -402,6 +409,7 @@ def test_a_file_without_its_columns_shows_what_it_has(
     assert page.locator("#answers").is_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [("", "文件中没有可读取的文本。"), ("摘要,摘 要\n一,二\n", "文件中有多列名为 摘要，请只保留一列，其余改名。")],
@@ -451,6 +459,7 @@ def test_a_file_is_sorted_by_what_to_review_first(open_page: Callable[..., Any],
     assert ids.all_inner_texts() == ["1", "2", "3", "4", "5", "6"]
 
 
+@pytest.mark.slow
 def test_rows_that_come_later_find_their_place(open_page: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("\n".join(f"一种锁{n}" for n in range(230)), "utf-8")
     page, waiting = open_page(), []
@@ -471,6 +480,7 @@ def test_rows_that_come_later_find_their_place(open_page: Callable[..., Any], tm
     assert risks == sorted(risks, reverse=True)
 
 
+@pytest.mark.slow
 def test_rows_that_could_not_be_reviewed_are_sorted_by_probability(
     open_page: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -511,6 +521,7 @@ def test_files_that_cannot_be_used(
     assert words in shown(page, "#batch-problem")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "delimiter", "encoding"), [("x.csv", ";", "gb18030"), ("x.tsv", "\t", "utf-8"), ("x.csv", "\t", "utf-16")]
 )
@@ -583,7 +594,7 @@ def test_english_and_back(open_page: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize("width", [pytest.param(1200, marks=pytest.mark.slow), 390])
 def test_every_size_and_theme(open_page: Callable[..., Any], theme: str, width: int, tmp_path: Path) -> None:
     page = open_page(width=width, color_scheme=theme)
     assert page.locator("html").get_attribute("data-theme") == theme

@@ -15,9 +15,10 @@ from patent_hier.web.feedback import FeedbackSettings
 from patent_hier.web.guard import ServiceSettings
 from tests.inference.worlds import World
 from tests.web.serving import Client, serving
-from tests.web.test_page import TEXT, _opening, browser, contrast, pytestmark, shown
+from tests.web.test_page import NEEDS_BROWSER, TEXT, _opening, browser, contrast, shown
 
-__all__ = ["browser", "pytestmark"]
+__all__ = ["browser"]
+pytestmark = [*NEEDS_BROWSER, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +180,6 @@ def test_keys_alone_correct_an_answer(
     assert (one.verdict, one.label, one.level, one.predicted) == ("corrected", classes[-1], "class", steps[-1])
 
 
-@pytest.mark.slow
 def test_a_leaf_is_chosen_and_a_row_at_once(open_page: Callable[..., Any], judged_service: Client, path: Path) -> None:
     page = open_page()
     steps = [step["label"] for step in answered(page)["paths"][0]["steps"]]
@@ -209,7 +209,6 @@ def test_the_answered_label_itself_is_right(open_page: Callable[..., Any], path:
     assert stored(path)[-1].judgement.verdict == "right"
 
 
-@pytest.mark.slow
 def test_siblings_are_filtered_while_typing(open_page: Callable[..., Any], judged_service: Client) -> None:
     page = open_page()
     steps = [step["label"] for step in answered(page)["paths"][0]["steps"]]
@@ -273,7 +272,6 @@ def test_a_failure_keeps_the_choice_and_sends_the_same_again(open_page: Callable
     assert len(stored(path)) == before + 1
 
 
-@pytest.mark.slow
 def test_children_that_do_not_come_are_asked_for_again(open_page: Callable[..., Any]) -> None:
     page = open_page()
     label = answered(page)["decision"]["label"]
@@ -286,7 +284,6 @@ def test_children_that_do_not_come_are_asked_for_again(open_page: Callable[..., 
     wait_for_focus(page, label)
 
 
-@pytest.mark.slow
 def test_many_children_come_whole(open_page: Callable[..., Any]) -> None:
     page = open_page()
     steps = answered(page)["paths"][0]["steps"]
@@ -458,7 +455,6 @@ def test_a_judgement_that_fails_is_kept_while_the_next_text_is_classified(
     assert texts == ["其一", "其二"]
 
 
-@pytest.mark.slow
 def test_a_family_that_cannot_be_read_is_not_called_a_text(open_page: Callable[..., Any]) -> None:
     page = open_page()
     answered(page)
@@ -468,7 +464,6 @@ def test_a_family_that_cannot_be_read_is_not_called_a_text(open_page: Callable[.
     page.wait_for_selector("#chooser .problem:has-text('无法读取分类表。')")
 
 
-@pytest.mark.slow
 def test_a_key_that_empties_the_filter_does_not_climb(open_page: Callable[..., Any]) -> None:
     page = open_page()
     label = answered(page)["decision"]["label"]
