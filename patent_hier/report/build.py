@@ -31,7 +31,7 @@ from patent_hier.report.scores import FLAT_MODEL
 from patent_hier.report.tables import Grid
 from patent_hier.settings import ROOT, Settings
 
-REPORT_VERSION = 10
+REPORT_VERSION = 11
 PAGE_FILE = "report.html"
 _SCORES_FILE = "scores.json"
 _ATTENTION_PAGE = "attention.html"
