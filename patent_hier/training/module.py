@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -161,6 +161,19 @@ class PatentClassifier(pl.LightningModule):
         """The hyperparameters that loggers receive, without the long ones."""
         known = super().hparams_initial.items()
         return AttributeDict({name: value for name, value in known if name not in _NOT_LOGGED})
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **kwargs: Any,
+    ) -> Self:
+        """Load a checkpoint; arguments as in Lightning, which would run code from an ``http`` address by default."""
+        return super().load_from_checkpoint(checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs)
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return the running average of the weights as a callback, during training only."""

@@ -277,6 +277,19 @@ def test_a_checkpoint_has_the_average_and_training_goes_on_from_the_weights(tmp_
     assert (kept - last).abs().max() > 0.01
 
 
+def test_no_checkpoint_runs_code_wherever_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(address: str, **options: Any) -> dict[str, Any]:
+        asked.append((address, options["weights_only"]))
+        raise ConnectionError
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", load)
+    with pytest.raises(ConnectionError):
+        PatentClassifier.load_from_checkpoint("http://localhost/model.ckpt")
+    assert asked == [("http://localhost/model.ckpt", True)]
+
+
 # --- arguments
 
 
