@@ -37,7 +37,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "models/tree_softmax.py": ("models/test_tree_softmax.py",),
     "models/term_heads.py": ("models/test_term_heads.py",),
     "training/losses.py": ("training/test_losses.py",),
-    "training/node_data.py": ("training/test_node_data.py",),
+    "training/node_views.py": ("training/test_node_views.py",),
     "training/resume.py": ("training/test_resume.py",),
     "evaluation/metrics.py": ("evaluation/test_metrics.py",),
     "evaluation/contract.py": ("evaluation/test_contract.py",),

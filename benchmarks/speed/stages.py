@@ -93,12 +93,13 @@ def linear(folder: Path) -> dict[str, Any]:
     from patent_hier.pipeline.stages import load_parts
     from patent_hier.settings import SHARED, LinearSettings
     from patent_hier.training.classical import fit_ngrams
-    from patent_hier.training.node_data import CorpusView, NodeView
+    from patent_hier.training.node_data import CorpusView
+    from patent_hier.training.node_views import view_of
 
     corpus, store = Corpus.open(folder / CORPUS), NgramStore.open(made(folder / TERMS))
     labels, parts = corpus_labels(corpus, DEPTH), load_parts(corpus, made(folder / SPLITS))
     whole: CorpusView[NgramStore | JoinedNgrams] = CorpusView(store, store, labels, parts)
-    view = NodeView.of(whole, SHARED)
+    view = view_of(whole, SHARED)
     _, took = _timed(lambda: fit_ngrams(view, LinearSettings(), seed=1))
     return {**took, "items": len(view.train), "unit": "documents", "labels": len(view.tree)}
 
@@ -125,11 +126,12 @@ def loader(folder: Path) -> dict[str, Any]:
     from patent_hier.pipeline.stages import load_parts
     from patent_hier.settings import ROOT, DataSettings
     from patent_hier.training.datamodule import NodeBatches
-    from patent_hier.training.node_data import CorpusView, NodeView
+    from patent_hier.training.node_data import CorpusView
+    from patent_hier.training.node_views import view_of
 
     corpus, store = Corpus.open(folder / CORPUS), TokenStore.open(made(folder / TOKENS))
     labels, parts = corpus_labels(corpus, DataSettings().depth), load_parts(corpus, made(folder / SPLITS))
-    view = NodeView.of(CorpusView(store, store, labels, parts), ROOT)
+    view = view_of(CorpusView(store, store, labels, parts), ROOT)
     data = NodeBatches(view, batch_size=BATCH, score_batch_size=64, pad_id=0, seed=1)
     read, took = _timed(lambda: sum(len(batch["target"]) for batch in data.train_dataloader()))
     return {**took, "items": read, "unit": "documents"}

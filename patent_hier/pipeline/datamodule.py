@@ -37,6 +37,7 @@ from patent_hier.settings.inputs import encoder_settings
 from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.datamodule import NodeBatches
 from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.node_views import view_of
 from patent_hier.training.optimizing import inverse_frequency_weights
 
 
@@ -150,7 +151,7 @@ class PatentDataModule(NodeBatches):
             self.num_ids = reader.files.config.get("vocab_size")
         else:
             self.num_ids = len(reader.words) + FIRST_WORD_ID
-        return NodeView.of(self._opened, self.settings.node)
+        return view_of(self._opened, self.settings.node)
 
     @property
     def reader(self) -> TokenReader:

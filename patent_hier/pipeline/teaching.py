@@ -11,7 +11,7 @@ from patent_hier.evaluation.system import positions
 from patent_hier.settings import WHOLE, Settings
 
 if TYPE_CHECKING:
-    from patent_hier.training.soft_targets import Teaching
+    from patent_hier.training.node_data import Teaching
 
 
 def teaching_content(settings: Settings, corpus: Corpus, split: Path) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def load_teaching(settings: Settings, corpus: Corpus) -> "Teaching | None":
     """Return the answers that a run learns from; None without a teacher."""
     if settings.distill.answers is None:
         return None
-    from patent_hier.training.soft_targets import Teaching
+    from patent_hier.training.node_data import Teaching
 
     folder = Path(settings.distill.answers)
     answers = _answers(folder, answers_manifest(folder)["sha256"])

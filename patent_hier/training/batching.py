@@ -11,8 +11,8 @@ from torch.utils.data import Dataset, Sampler
 
 from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.taxonomy.tree import NONE, Positions
+from patent_hier.training.node_data import Shares
 from patent_hier.training.ranks import ALONE, Ranks
-from patent_hier.training.soft_targets import Shares
 
 _POOL = 32  # batches per pool: a pool's documents are drawn at random, then sorted by length
 

@@ -14,6 +14,7 @@ from patent_hier.settings import LinearSettings, NgramSettings, Settings
 from patent_hier.training.classical import fit_ngrams, refit_tree
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.node_views import view_of
 from patent_hier.training.ranks import ALONE, Ranks
 from patent_hier.training.relearning import restore_rows, take_up
 from patent_hier.training.tree_svm import Earlier
@@ -45,7 +46,7 @@ def fit_node(
     Raises:
         ConfigError: If the settings do not fit the encoder or the machine.
     """
-    view: NodeView[Any] = NodeView.of(corpus, settings.node)
+    view: NodeView[Any] = view_of(corpus, settings.node)
     spec, facts = corpus.spec, dict[str, Any]()
     if corpus.relearning is not None and spec is not None and not view.is_constant:
         view, spec, settings, facts = take_up(view, spec, corpus.relearning, settings)
@@ -86,7 +87,7 @@ def fit_heads_again(
         earlier: The earlier classifier.
         heads: Heads to refit, as in :class:`patent_hier.training.tree_svm.Earlier`.
     """
-    view = NodeView.of(corpus, settings.node)
+    view = view_of(corpus, settings.node)
     if view.is_constant:
         return _fit(view, None, settings, None, ALONE, None)
     assert isinstance(settings.model, LinearSettings)

@@ -8,55 +8,17 @@ the temperature also applies to the student, and the student's gradients are res
 teacher, so that the two parts of a target form one distribution.
 """
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.data.answers import Answers
-from patent_hier.settings import DistillSettings
 from patent_hier.taxonomy.tree import NONE, Positions
-
-if TYPE_CHECKING:
-    from patent_hier.training.node_data import NodeView
+from patent_hier.training.node_data import NodeView, Shares, Teaching
 
 
-@dataclass(frozen=True, eq=False)
-class Teaching:
-    """A teacher's answers for the documents of one corpus.
-
-    Attributes:
-        answers: The answers.
-        rows: Positions of the answered training documents in the corpus, ``(n_documents,)``.
-        settings: Settings that determine how much the answers count.
-    """
-
-    answers: Answers
-    rows: NDArray[np.intp]
-    settings: DistillSettings
-
-
-@dataclass(frozen=True, eq=False)
-class Shares:
-    """Shares of paths in their documents' targets.
-
-    Attributes:
-        main: Share of each item's main path, ``(n_train,)`` float32.
-        further: Share of each additional path, ``(n_further,)`` float32.
-        texts: Number of items at the end that have only the teacher's answer.
-        text_weight: Weight of these items in the loss.
-        facts: Facts for the metrics file.
-    """
-
-    main: NDArray[np.float32]
-    further: NDArray[np.float32]
-    texts: int
-    text_weight: float
-    facts: dict[str, Any]
-
-
-def with_answers(view: "NodeView[Any]", teaching: Teaching, first_text: int) -> "NodeView[Any]":
+def with_answers(view: NodeView[Any], teaching: Teaching, first_text: int) -> NodeView[Any]:
     """Return the view with a teacher's answers as targets.
 
     Args:
@@ -122,7 +84,7 @@ def _without_best(shares: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _spread(
-    view: "NodeView[Any]", leaves: Positions, shares: NDArray[Any], items: NDArray[np.intp]
+    view: NodeView[Any], leaves: Positions, shares: NDArray[Any], items: NDArray[np.intp]
 ) -> tuple[Positions, NDArray[np.intp], NDArray[Any]]:
     """Return paths, items and shares of all answers with a share above 0, concatenated."""
     rows, places = np.nonzero(shares > 0)

@@ -27,7 +27,8 @@ from patent_hier.models.textcnn import TextCnn
 from patent_hier.models.tree_linear import TreeLinear
 from patent_hier.settings import FLAT, ROOT, SHARED
 from patent_hier.training.classical import fit_ngrams
-from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.node_data import CorpusView
+from patent_hier.training.node_views import view_of
 from tests.inference.random_systems import Maker
 from tests.inference.worlds import DEEP, SYSTEMS, paths_by
 from tests.trees import tree_of
@@ -76,7 +77,7 @@ def keyword_system(name: str) -> System:
     labels = document_labels([np.full(len(texts), "A", object), names], [[]] * len(texts), ("section", "class"))
     parts = np.where(np.arange(len(texts)) < 200, TRAIN, VAL).astype(np.int8)
     store = reader.encode(texts)
-    view = NodeView.of(CorpusView(store, store, labels, parts), "A")
+    view = view_of(CorpusView(store, store, labels, parts), "A")
     model, kept, _ = fit_ngrams(view, NGRAM_MODELS[name], 1)
     reader = NgramReader(tuple(reader.ngrams[i] for i in kept), (1, 2))
     return system_of(NodeClassifier("A", view.tree, view.flat, NGRAM_MODELS[name], model, reader))

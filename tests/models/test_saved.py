@@ -29,7 +29,8 @@ from patent_hier.models.textcnn import TextCnn
 from patent_hier.models.tree_linear import TreeLinear
 from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.classical import fit_ngrams
-from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.node_data import CorpusView
+from patent_hier.training.node_views import view_of
 from tests.trees import tree_of
 
 A = tree_of([("A01",), ("A21",), ("A99",)], ("class",), root="A")
@@ -92,7 +93,7 @@ def make_ngram_model(name: str, texts: list[str], node: str = "A") -> NodeClassi
     labels = document_labels([np.array(c, object) for c in zip(*rows, strict=True)], [[]] * len(rows), levels)
     # The labels say nothing of the texts: validation documents would teach a whole-tree model to say nothing either.
     parts = np.where(np.arange(len(texts)) < 200, TRAIN, TEST).astype(np.int8)
-    view = NodeView.of(CorpusView(store, store, labels, parts), node)
+    view = view_of(CorpusView(store, store, labels, parts), node)
     assert view.tree == tree
     model, kept, _ = fit_ngrams(view, TERMS[name], 1)
     reader = NgramReader(tuple(ngrams[i] for i in kept), (1, 2))

@@ -120,7 +120,7 @@ def test_the_tree_is_there_at_once(cache: Path, changes: dict[str, Any], levels:
 def test_the_command_line_reads_the_same(data: PatentDataModule, cache: Path) -> None:
     """The same folders of the cache, the same documents in the same batches."""
     from patent_hier.pipeline.plan import plan_node
-    from patent_hier.training.node_data import NodeView
+    from patent_hier.training.node_views import view_of
 
     plan = plan_node(
         Settings(
@@ -132,7 +132,7 @@ def test_the_command_line_reads_the_same(data: PatentDataModule, cache: Path) ->
         )
     )
     before = {path for path in cache.rglob("*") if path.is_file()}
-    view = NodeView.of(plan.open(), "shared")
+    view = view_of(plan.open(), "shared")
     assert view.tree == data.tree
     for name in ("train", "train_paths", "val", "val_paths", "test", "test_paths", "held_out"):
         assert np.array_equal(getattr(view, name), getattr(data.view, name))

@@ -10,6 +10,7 @@ from patent_hier.data.splits import TRAIN
 from patent_hier.features.token_store import TokenStore
 from patent_hier.training.datamodule import NodeBatches
 from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.node_views import view_of
 from patent_hier.training.ranks import Ranks
 from tests.training.toys import QUIET
 
@@ -17,7 +18,7 @@ Document = tuple[tuple[int, ...], tuple[int, ...]]  # ids, path
 
 
 def batches_of(corpus: CorpusView[TokenStore], **ranks: Ranks) -> NodeBatches:
-    return NodeBatches(NodeView.of(corpus, "A"), batch_size=8, score_batch_size=10, pad_id=0, seed=1, **ranks)
+    return NodeBatches(view_of(corpus, "A"), batch_size=8, score_batch_size=10, pad_id=0, seed=1, **ranks)
 
 
 @pytest.fixture

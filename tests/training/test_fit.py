@@ -27,7 +27,8 @@ from patent_hier.settings import (
 )
 from patent_hier.training.fit import fit_node as fit_view
 from patent_hier.training.fitted import Fitted
-from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.node_data import CorpusView
+from patent_hier.training.node_views import view_of
 from tests.conftest import class_labels
 from tests.training import toys
 from tests.training.toys import Toy
@@ -101,7 +102,7 @@ def test_one_class_is_constant_whatever_the_model(ngrams: CorpusView[NgramStore]
     classifier = fitted.classifier
     assert (classifier.node, classifier.tree.labels("class"), fitted.history) == ("C", ("C07",), [])
     assert (classifier.settings, classifier.model, classifier.reader) == (None, None, None)
-    assert fitted.facts == {"constant": True, "train_documents": len(NodeView.of(corpus, "C").train)}
+    assert fitted.facts == {"constant": True, "train_documents": len(view_of(corpus, "C").train)}
     assert classifier.log_prob(corpus.store, np.arange(4)).tolist() == [[0.0]] * 4
 
 
@@ -223,7 +224,7 @@ def test_titles_of_a_constant_node_are_not_read() -> None:
     facts = fit_node(with_titles(words, READER, ["C07", "C99"], [WORDS[50], WORDS[51]]), TEXTCNN, "C").facts
     assert facts["constant"]
     assert facts["label_text"] == {"texts": 0, "levels": {}, "of_unseen_labels": 1, "weight": None}
-    assert facts["train_documents"] == len(NodeView.of(words, "C").train)
+    assert facts["train_documents"] == len(view_of(words, "C").train)
 
 
 @pytest.mark.parametrize(("node", "differs"), [("flat", True), ("A", False), ("root", False)])

@@ -14,7 +14,8 @@ from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import LinearSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree
 from patent_hier.training.classical import fit_ngrams
-from patent_hier.training.node_data import CorpusView, NodeView, Relearning
+from patent_hier.training.node_data import CorpusView, Relearning
+from patent_hier.training.node_views import view_of
 from patent_hier.training.relearning import (
     below_heads,
     fill_from,
@@ -97,7 +98,7 @@ def corpus() -> CorpusView[Any]:
 
 
 def test_corrections_and_a_sample(corpus: CorpusView[Any]) -> None:
-    view = NodeView.of(corpus, "shared")
+    view = view_of(corpus, "shared")
     assert corpus.relearning is not None
     own = rehearsed(view, corpus.relearning, seed=3)
     assert own.tree == view.tree
@@ -121,8 +122,8 @@ def test_documents_of_more_weight_count_more(classifier: str) -> None:
     weights[16:] = 3
     weighted = replace(once, relearning=Relearning(24, weights, {}, 0, 2))
     settings = LinearSettings(classifier=classifier, ngram_sizes=[1, 2], min_documents=1)
-    plain, kept, _ = fit_ngrams(NodeView.of(once, "root"), settings, 1)
-    model, _, _ = fit_ngrams(NodeView.of(weighted, "root"), settings, 1)
+    plain, kept, _ = fit_ngrams(view_of(once, "root"), settings, 1)
+    model, _, _ = fit_ngrams(view_of(weighted, "root"), settings, 1)
     counts = once.store.rows(np.arange(24))[:, kept]
     gained = model.log_prob(counts)[:, 1] - plain.log_prob(counts)[:, 1]
     assert (gained > 0).all()  # section B counts more

@@ -17,8 +17,9 @@ from patent_hier.settings import DistillSettings
 from patent_hier.taxonomy.tree import NONE
 from patent_hier.training.batching import Collate, ItemPaths
 from patent_hier.training.losses import PathLoss
-from patent_hier.training.node_data import CorpusView, LabelShare, NodeView
-from patent_hier.training.soft_targets import Teaching, with_answers
+from patent_hier.training.node_data import CorpusView, LabelShare, NodeView, Teaching
+from patent_hier.training.node_views import view_of
+from patent_hier.training.soft_targets import with_answers
 from tests.conftest import class_labels
 from tests.training.toys import Toy, settings, weights
 
@@ -60,7 +61,7 @@ def targets(view: NodeView[Any]) -> list[dict[str, float]]:
 @pytest.mark.parametrize("node", ["flat", "shared"])
 def test_a_documents_target_is_shared_by_its_label_and_the_teacher(node: str) -> None:
     taught = teaching([1, 3], [["A23", "A01"], ["B60", "A23"]], [[0.8, 0.2], [0.5, 0.5]], weight=0.5)
-    view = NodeView.of(corpus(taught), node)
+    view = view_of(corpus(taught), node)
     assert view.train.tolist() == [0, 1, 3]
     assert targets(view) == [{"B60": 1}, {"A01": 0.6, "A23": 0.4}, {"A23": 0.75, "B60": 0.25}]
     assert view.num_documents == 3
@@ -69,14 +70,14 @@ def test_a_documents_target_is_shared_by_its_label_and_the_teacher(node: str) ->
 
 def test_the_own_part_is_shared_by_all_symbols() -> None:
     taught = teaching([1], [["B60", "A23"]], [[1.0, 0.0]], weight=0.4)
-    view = NodeView.of(corpus(taught, further=[[], ["A23"], [], []]), "flat")
+    view = view_of(corpus(taught, further=[[], ["A23"], [], []]), "flat")
     assert targets(view)[1] == pytest.approx({"A01": 0.3, "A23": 0.3, "B60": 0.4})
 
 
 def test_texts_stand_behind_the_documents_and_have_the_teachers_answer_alone() -> None:
     labels = [["A01", "B60"], ["Z99", "Z98"], ["A23", "A01"]]
     taught = teaching([], labels, [[0.9, 0.1], [0.5, 0.5], [0.3, 0.7]], text_weight=0.25)
-    view = NodeView.of(corpus(taught), "shared")
+    view = view_of(corpus(taught), "shared")
     assert view.train.tolist() == [0, 1, 3, 4, 6]  # of the second nothing is known
     assert targets(view)[3:] == [pytest.approx({"A01": 0.9, "B60": 0.1}), pytest.approx({"A01": 0.7, "A23": 0.3})]
     assert view.train_paths[3:].tolist() == view.tree.paths(view.tree.find("class", ["A01", "A01"])).tolist()
@@ -90,7 +91,7 @@ def test_texts_stand_behind_the_documents_and_have_the_teachers_answer_alone() -
 
 
 def test_label_texts_stand_between_and_keep_their_target() -> None:
-    plain = NodeView.of(corpus(None), "flat")
+    plain = view_of(corpus(None), "flat")
     titled = replace(
         plain,
         train=np.append(plain.train, 4),
@@ -105,13 +106,13 @@ def test_label_texts_stand_between_and_keep_their_target() -> None:
 
 def test_weight_0_leaves_the_documents_alone() -> None:
     taught = teaching([1], [["B60", "A23"]], [[1.0, 0.0]], weight=0.0)
-    assert targets(NodeView.of(corpus(taught), "flat")) == [{"B60": 1}, {"A01": 1}, {"A23": 1}]
+    assert targets(view_of(corpus(taught), "flat")) == [{"B60": 1}, {"A01": 1}, {"A23": 1}]
 
 
 @pytest.mark.parametrize("is_flat", [True, False])
 def test_the_loss_is_the_cross_entropy_to_the_distribution(is_flat: bool) -> None:
     taught = teaching([], [["A01", "B60"], ["A23", "A01"]], [[0.9, 0.1], [0.3, 0.7]])
-    view = NodeView.of(corpus(taught), "flat" if is_flat else "shared")
+    view = view_of(corpus(taught), "flat" if is_flat else "shared")
     paths = ItemPaths(view.train_paths, view.further, view.further_owners, view.shares)
     softmax = TreeSoftmax(view.tree, is_flat)
     logits = torch.randn(2, 3 if is_flat else 5, generator=torch.Generator().manual_seed(1))

@@ -15,6 +15,7 @@ from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, T
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.neural import fit_network
 from patent_hier.training.node_data import CorpusView, LabelShare, NodeView
+from patent_hier.training.node_views import view_of
 from tests.conftest import class_labels, tiny_encoder_settings
 
 SHORT = {"max_epochs": 2, "min_steps": 0, "num_threads": 1, "accelerator": "cpu", "progress": False}
@@ -49,7 +50,7 @@ class Toy:
     files: EncoderFiles
 
     def view(self, node: str) -> NodeView[TokenStore]:
-        return NodeView.of(self.corpus, node)
+        return view_of(self.corpus, node)
 
     def spec(self, chosen: Settings) -> NetworkSpec:
         return encoder_spec(self.files, chosen.encoder, chosen.model)

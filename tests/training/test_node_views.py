@@ -11,6 +11,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.taxonomy.tree import NONE
 from patent_hier.training.node_data import NOT_IN_TREE, CorpusView, LabelShare, NodeView
+from patent_hier.training.node_views import view_of
 from tests.conftest import class_labels
 
 ROWS = [
@@ -76,7 +77,7 @@ def named(view: NodeView[Any], paths: Any) -> list[list[str | None]]:
 def test_a_node_sees_the_documents_under_it(
     node: str, labels: list[str], train: dict[int, Any], val: dict[int, Any], test: dict[int, Any]
 ) -> None:
-    view = NodeView.of(CORPUS, node)
+    view = view_of(CORPUS, node)
     assert view.tree.codes.tolist() == labels
     for positions, paths, expected in (
         (view.train, view.train_paths, train),
@@ -93,12 +94,12 @@ def test_a_node_sees_the_documents_under_it(
 @pytest.mark.parametrize(("node", "reason"), [("C", "no training document under it"), ("D", "no document")])
 def test_a_node_without_training_documents_is_refused(node: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=f"^node={node}: .*{reason}"):
-        NodeView.of(CORPUS, node)
+        view_of(CORPUS, node)
 
 
 @pytest.mark.parametrize(("node", "constant"), [("B", True), ("A", False), ("shared", False)])
 def test_a_node_is_constant_where_no_label_has_siblings(node: str, constant: bool) -> None:
-    assert NodeView.of(CORPUS, node).is_constant is constant
+    assert view_of(CORPUS, node).is_constant is constant
 
 
 # --- several symbols, several levels
@@ -108,12 +109,12 @@ def test_further_symbols_are_learnt_from_but_decide_no_validation() -> None:
     """A document is one of a node if any of its symbols lies under it."""
     further = [["A23"], [], [], ["A01", "B61"], ["A01"], *[[]] * 8]
     corpus = replace(CORPUS, labels=class_labels([name for name, _ in ROWS], further), every_symbol=True)
-    view = NodeView.of(corpus, "A")
+    view = view_of(corpus, "A")
     assert view.train.tolist() == [0, 1, 3, 8]
     assert named(view, view.train_paths) == [[None], ["A01"], ["A23"], ["A01"]]  # B60 is outside
     assert (named(view, view.further), view.further_owners.tolist()) == ([["A23"], ["A01"]], [0, 2])
     assert view.val.tolist() == [2, 10]
-    main = NodeView.of(replace(corpus, every_symbol=False), "A")
+    main = view_of(replace(corpus, every_symbol=False), "A")
     assert (main.train.tolist(), len(main.further)) == ([1, 3, 8], 0)
 
 
@@ -122,7 +123,7 @@ def test_a_node_of_three_levels_has_all_heads_below_it() -> None:
     columns = [np.array(column, object) for column in zip(*paths, strict=True)]
     labels = document_labels(columns, [[]] * 5, ("section", "class", "subclass"))
     parts = np.array([TRAIN, TRAIN, TRAIN, TRAIN, VAL], np.int8)
-    view = NodeView.of(replace(CORPUS, labels=labels, parts=parts), "A")
+    view = view_of(replace(CORPUS, labels=labels, parts=parts), "A")
     assert (view.tree.root, view.tree.levels) == ("A", ("class", "subclass"))
     assert view.tree.codes.tolist() == ["A01", "A23", "A01B", "A01C"]
     assert named(view, view.train_paths) == [["A01", "A01B"], ["A01", "A01C"], ["A23", None]]
@@ -166,7 +167,7 @@ def titled() -> CorpusView[TokenStore]:
 def test_label_texts_stand_behind_the_documents(
     titled: CorpusView[TokenStore], node: str, found: dict[int, str | None], levels: dict[str, int], unseen: int
 ) -> None:
-    plain, view = NodeView.of(CORPUS, node), NodeView.of(titled, node)
+    plain, view = view_of(CORPUS, node), view_of(titled, node)
     n = len(plain.train)
     assert view.tree == plain.tree  # a class of titles alone is no label
     assert view.train.tolist() == [*plain.train.tolist(), *found]
@@ -187,7 +188,7 @@ def test_labels_that_only_titles_name_are_decided_where_there_are_several_levels
     names = labels.tree.names(labels.main)
     assert names.tolist() == CORPUS.labels.tree.names(CORPUS.labels.main).tolist()  # the documents' paths are theirs
     corpus = replace(CORPUS, labels=labels, titled=titled)
-    shared, root, section = (NodeView.of(corpus, node).tree.codes.tolist() for node in ("shared", "root", "A"))
+    shared, root, section = (view_of(corpus, node).tree.codes.tolist() for node in ("shared", "root", "A"))
     assert shared == ["A", "B", "A01", "A23", "A55", "A99", "B60"]
     assert (root, section) == (["A", "B"], ["A01", "A23"])
-    assert NodeView.of(replace(corpus, titled=None), "shared").tree.codes.tolist() == ["A", "B", "A01", "A23", "B60"]
+    assert view_of(replace(corpus, titled=None), "shared").tree.codes.tolist() == ["A", "B", "A01", "A23", "B60"]
