@@ -121,8 +121,8 @@ test: $(READY) ## Run the tests except the slow ones, with one process per core,
 		-m "not trust and not slow"
 
 test-trust: $(READY) ## Run the slow tests, then the tests of robustness: kills, faults, damaged and malicious files
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist load -m slow
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist load -m trust tests/trust
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m trust tests/trust
 
 mutants: $(READY) ## Plant small faults in the core and count those that the tests detect; an hour or more: MUTANTS=220
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[mutants]"
