@@ -20,7 +20,7 @@ from benchmarks.architecture import MAX_LENGTH
 from benchmarks.gpu.machine import BACKENDS, runs
 from benchmarks.gpu.steps import Found
 from benchmarks.gpu.training import compiled
-from benchmarks.speed.subjects import VOCABULARY, view_of
+from benchmarks.speed.subjects import VOCABULARY, training_view
 from patent_hier.atomic import read_json
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.token_store import TokenStore
@@ -190,7 +190,7 @@ def _random(check: "Check") -> Task:
     settings = replace(run, optimizer=OptimizerSettings(lr=1e-4, head_lr=2e-3))
     store = of_equal_length(subject.store, amounts.length)
     name = f"{amounts.size} size, random weights, documents of {amounts.length} tokens"
-    return Task(name, view_of(store, _labels(check, len(store))), subject.spec(), settings)
+    return Task(name, training_view(store, _labels(check, len(store))), subject.spec(), settings)
 
 
 def _pretrained(check: "Check", *, equal_lengths: bool) -> Task:
@@ -203,7 +203,7 @@ def _pretrained(check: "Check", *, equal_lengths: bool) -> Task:
     settings = replace(subject.run(batch_size=amounts.batch), optimizer=lr)
     store = of_equal_length(subject.store, amounts.length) if equal_lengths else subject.store
     documents = f"documents of {amounts.length} tokens" if equal_lengths else f"padded documents up to {MAX_LENGTH}"
-    return Task(f"small, pre-trained, {documents}", view_of(store, _labels(check, len(store))), spec, settings)
+    return Task(f"small, pre-trained, {documents}", training_view(store, _labels(check, len(store))), spec, settings)
 
 
 def _labels(check: "Check", count: int) -> NDArray[np.integer]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.gpu.steps import Found
-from benchmarks.speed.subjects import view_of
+from benchmarks.speed.subjects import training_view
 from patent_hier.errors import ProcessError
 from patent_hier.settings import OptimizerSettings
 from patent_hier.training.fitted import Fitted
@@ -43,7 +43,7 @@ def resume(check: "Check") -> Found:
         subject.run(batch_size=check.amounts.batch, max_epochs=2, accumulate=1, checkpoint_minutes=0),
         optimizer=OptimizerSettings(lr=1e-4),
     )
-    view, never = view_of(subject.store), replace(every, trainer=replace(every.trainer, checkpoint_minutes=None))
+    view, never = training_view(subject.store), replace(every, trainer=replace(every.trainer, checkpoint_minutes=None))
     first, second = (fit_network(view, subject.spec(), never) for _ in range(2))
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"

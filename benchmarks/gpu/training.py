@@ -13,7 +13,7 @@ from benchmarks.gpu.steps import Found
 from benchmarks.plan.records import Speed
 from benchmarks.speed.record import tables
 from benchmarks.speed.rows import Row, rate_row
-from benchmarks.speed.subjects import Subject, view_of
+from benchmarks.speed.subjects import Subject, training_view
 from benchmarks.speed.training import device_facts, our_seconds, training_row
 from patent_hier.models.encoder import TextEncoder
 from patent_hier.models.network_spec import NetworkSpec
@@ -43,7 +43,7 @@ def compiled_steps(check: "Check") -> Found:
     """Compare the same steps with and without a compiled encoder."""
     amounts = check.amounts
     subject = check.subject(amounts.training)
-    view, rows = view_of(subject.store), []
+    view, rows = training_view(subject.store), []
     for batch in (amounts.batch, amounts.large_batch):
         settings = subject.run(batch_size=batch)
         plain, _ = our_seconds(view, subject.spec(), settings, _WARM_UP)

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.architecture import SIZES
 from benchmarks.speed.rows import Row, in_turn, rate_row
-from benchmarks.speed.subjects import Subject, view_of
+from benchmarks.speed.subjects import Subject, training_view
 from patent_hier.features.layer_vectors import LayerVectors, PositionStore
 from patent_hier.models.frozen import write_layer_vectors
 from patent_hier.settings import FP32
@@ -46,7 +46,7 @@ def _fit(subject: Subject, n: int, vectors: LayerVectors | None) -> np.ndarray:
     """Train on all documents, score them and return the log-probabilities, ``(documents, labels)``."""
     chosen = replace(subject, settings=replace(subject.settings, num_last_layers=n))
     spec = replace(chosen.spec(frozen=True), vectors=vectors)
-    view = view_of(PositionStore(subject.store.lengths) if vectors else subject.store)
+    view = training_view(PositionStore(subject.store.lengths) if vectors else subject.store)
     fitted = fit_network(view, spec, chosen.run(max_epochs=_EPOCHS, accelerator="cpu"))
     with spec.reading(fitted.classifier.model):
         return fitted.classifier.log_prob(view.store, view.train)

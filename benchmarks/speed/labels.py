@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.speed.rows import Row, rate_row
-from benchmarks.speed.subjects import Subject, view_of
+from benchmarks.speed.subjects import Subject, training_view
 from benchmarks.speed.training import device_facts, our_seconds
 from benchmarks.speed.tree import IPC_SIZES, make_tree
 from patent_hier.features.token_store import TokenStore
@@ -47,5 +47,5 @@ def _view(store: TokenStore, tree: LabelTree) -> NodeView[TokenStore]:
     paths = np.stack([tree.ancestors(level)[leaves] for level in tree.levels], axis=1).astype(np.int32)
     none = paths[:0]
     return replace(
-        view_of(store), node=SHARED, tree=tree, train_paths=paths, further=none, val_paths=none, test_paths=none
+        training_view(store), node=SHARED, tree=tree, train_paths=paths, further=none, val_paths=none, test_paths=none
     )

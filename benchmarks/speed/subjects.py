@@ -78,7 +78,7 @@ class Subject:
         return Settings(encoder=DemoEncoderSettings(), model=self.settings, node=ROOT, trainer=trained)
 
 
-def view_of(store: TokenStore, labels: NDArray[np.integer] | None = None) -> NodeView[TokenStore]:
+def training_view(store: TokenStore, labels: NDArray[np.integer] | None = None) -> NodeView[TokenStore]:
     """Return a view of a store with all documents for training and none for validation.
 
     Args:

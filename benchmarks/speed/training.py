@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.speed.rows import Row, rate_row
-from benchmarks.speed.subjects import LABELS, Subject, peer_model, peer_tokenizer, view_of
+from benchmarks.speed.subjects import LABELS, Subject, peer_model, peer_tokenizer, training_view
 from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.network_spec import NetworkSpec
@@ -37,7 +37,7 @@ def training_row(subject: Subject, repeats: int, batch: int = BATCH, warm_up: in
         warm_up: Epochs before the timed one, in the same run; a GPU is slower in its first steps.
     """
     facts: dict[str, Any] = {**subject.facts(), **device_facts(subject)}
-    view, settings = view_of(subject.store), subject.run(batch_size=batch)
+    view, settings = training_view(subject.store), subject.run(batch_size=batch)
     rounds = []
     for _ in range(repeats):
         ours, facts["peak_memory_bytes"] = our_seconds(view, subject.spec(), settings, warm_up)
@@ -128,7 +128,7 @@ class _Tiny(nn.Module):
 def overhead_row(subject: Subject, repeats: int) -> Row:
     """Measure how many milliseconds longer our step takes than a plain PyTorch loop over the same batches."""
     store = TokenStore.from_documents(np.random.default_rng(1).integers(1, 64, (_STEPS * BATCH, 8)).tolist())
-    view, threads = view_of(store), torch.get_num_threads()
+    view, threads = training_view(store), torch.get_num_threads()
     spec = NetworkSpec(subject.reader, lambda _: _Tiny())
     settings = subject.run(batch_size=BATCH, accelerator="cpu", num_threads=1)  # there is no work for a second thread
     rounds = [(our_seconds(view, spec, settings)[0], _plain_seconds(view)) for _ in range(repeats + 1)][1:]

@@ -99,10 +99,8 @@ def prepare(words: Sequence[str]) -> None:
             raise DataError(f"{files_shown(files)}: {report.problem}")
         return
     corpus = ensure_corpus(settings.data, cache)
-    classes, rows = (
-        quantity(len(corpus.classes), "class", "classes"),
-        quantity(corpus.manifest["accounting"]["rows"], "row"),
-    )
+    classes = quantity(len(corpus.classes), "class", "classes")
+    rows = quantity(corpus.manifest["accounting"]["rows"], "row")
     print(one_line(f"corpus of {quantity(corpus.size, 'document')} in {classes}, {rows}: {corpus.folder}"))
 
 

@@ -249,8 +249,8 @@ def _accuracies(summary: "Summary") -> Iterator[str]:
     for level, score in summary.accuracies.items():
         low, high = (100 * bound for bound in score.interval)
         fewer = f" of {score.n_documents} documents" if score.n_documents < most else ""
-        n_labels = score.n_classes_with_support
-        support = f"({low:.1f}-{high:.1f}; {n_labels} {'label' if n_labels == 1 else 'different labels'})"
+        n_labels = quantity(score.n_classes_with_support, "label", "different labels")
+        support = f"({low:.1f}-{high:.1f}; {n_labels})"
         parts.append(f"{level} {100 * score.value:.1f} %{fewer} {support}")
     yield (
         f"right answers by level with 95 % interval: {', '.join(parts)}; "

@@ -30,7 +30,7 @@ from patent_hier.taxonomy.tree import LabelTree, Positions
 
 @dataclass(frozen=True)
 class MemberScores:
-    """What each member says about the held-out documents of a corpus, down to a level.
+    """The members' scores for the held-out documents of a corpus.
 
     Attributes:
         members: The members, whose first one defines the documents.

@@ -19,9 +19,9 @@ export async function readFile(file, about) {
 }
 
 function decode(bytes) {
-  const [first, second] = new Uint8Array(bytes, 0, Math.min(2, bytes.byteLength));
-  if (first === 0xff && second === 0xfe) return new TextDecoder("utf-16le").decode(bytes); // Excel's "Unicode text"
-  if (new Uint8Array(bytes).includes(0)) throw new Problem(say().errors.notText); // such as an Excel workbook
+  const octets = new Uint8Array(bytes);
+  if (octets[0] === 0xff && octets[1] === 0xfe) return new TextDecoder("utf-16le").decode(bytes); // Excel's "Unicode text"
+  if (octets.includes(0)) throw new Problem(say().errors.notText); // such as an Excel workbook
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
